@@ -1,0 +1,148 @@
+"""One side of a comparison in a process of its own, and the parent's handle on it.
+
+Run by `Worker` as `python -m benchmarks._worker MODULE SIDE`. A request is a line of JSON, the arguments of the
+module's `measure(side, **arguments)`; so is the reply. The stock side never imports preemptio: a library that
+patches asyncio at import would otherwise be compared with itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import faulthandler
+import gc
+import importlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, Literal
+
+PATIENCE = 120.0
+"""Seconds that one measurement may take before it counts as hung. The longest takes under ten."""
+
+
+class WorkerError(Exception):
+    """A side crashed, hung or raised."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Side:
+    """What runs in one worker process: a stock loop (its hogs in threads, or not), a preempted one, or none."""
+
+    kind: Literal["stock", "threads", "preempted", "bare"]
+    base: str = "asyncio"
+    slice: float = 0.001
+
+    def new_event_loop(self) -> asyncio.AbstractEventLoop:
+        """Build the loop that this side is about."""
+        base: type[asyncio.AbstractEventLoop] = asyncio.SelectorEventLoop
+        if self.base == "uvloop":
+            import uvloop
+
+            base = uvloop.Loop
+        if self.kind != "preempted":
+            return base()
+        import preemptio
+
+        preemptio.config.slice = self.slice
+        return preemptio.new_event_loop(base)
+
+    def run(self, main: Callable[..., Coroutine[Any, Any, Any]], *args: Any) -> Any:
+        """Run a coroutine function on this side's loop, which stays open between calls."""
+        if not _runner:
+            _runner.append(asyncio.Runner(loop_factory=self.new_event_loop))
+            _runner[0].get_loop()  # a loop that cannot be built must not leave a coroutine behind
+        return _runner[0].run(main(*args))
+
+
+_runner: list[asyncio.Runner] = []
+
+
+class Worker:
+    """The parent's end of one worker process."""
+
+    def __init__(self, bench: str, side: Side, patience: float = PATIENCE) -> None:
+        self.patience = patience
+        self.name = f"{bench} on {side.kind} {side.base}"
+        argument = json.dumps(dataclasses.asdict(side))
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks._worker", bench, argument],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+
+    def measure(self, **params: Any) -> Any:
+        """Measure once; raise WorkerError when the process hangs or dies (its own words are on stderr)."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            self._process.stdin.write(json.dumps(params).encode() + b"\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass  # it died before it was asked: the read below says how
+        if not select.select([self._process.stdout], [], [], self.patience)[0]:
+            self._process.send_signal(signal.SIGUSR1)  # print_tasks: who is not done, if Python still runs
+            time.sleep(2)
+            self._process.send_signal(signal.SIGABRT)  # faulthandler: where the thread stands, if it does not
+            self._process.wait()
+            raise WorkerError(f"{self.name}: hung for {self.patience:.0f} s")
+        line = self._process.stdout.readline()
+        if not line:
+            raise WorkerError(f"{self.name}: died with exit code {self._process.wait()}")
+        reply = json.loads(line)
+        if "error" in reply:
+            raise WorkerError(f"{self.name}: {reply['error']}")
+        return reply["value"]
+
+    def close(self) -> None:
+        """End the process; a loop that cannot be closed is a finding too, but not this benchmark's."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.close()
+        except BrokenPipeError:
+            pass  # it is dead already
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.send_signal(signal.SIGABRT)
+            self._process.wait()
+            print(f"  note: {self.name} did not end by itself and was aborted", file=sys.stderr)
+
+
+def print_tasks(*_: object) -> None:
+    """Print every task that is not done, with its G: parked steps are on no stack that faulthandler sees."""
+    for task in asyncio.all_tasks(_runner[0].get_loop()) if _runner else ():
+        print(f"not done: {task!r} {getattr(task, 'g', '')!r}", file=sys.stderr)
+        task.print_stack(limit=4)
+
+
+def serve(bench: str, side: Side) -> None:
+    """Answer requests on stdin until it ends."""
+    faulthandler.enable()
+    signal.signal(signal.SIGUSR1, print_tasks)
+    replies = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what the measured code prints must not be taken for a reply
+    measure = importlib.import_module(bench).measure
+    for line in sys.stdin:
+        gc.collect()
+        try:
+            reply = {"value": measure(side, **json.loads(line))}
+        except Exception as error:
+            reply = {"error": repr(error)}
+        if any(signal.getitimer(which)[0] for which in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL)):
+            reply = {"error": "a timer was left armed after the loop stopped"}
+        print(json.dumps(reply), file=replies, flush=True)
+    if _runner:
+        _runner[0].close()
+
+
+if __name__ == "__main__":
+    # `python -m` runs this file as __main__; the benchmarks must see the one module that they import
+    from benchmarks import _worker
+
+    _worker.serve(sys.argv[1], _worker.Side(**json.loads(sys.argv[2])))

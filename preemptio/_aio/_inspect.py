@@ -1,0 +1,33 @@
+"""Looking at Gs: `all_gs`. No registry of our own: asyncio knows its tasks, and a task knows its G.
+
+Context: any thread; the answer is a snapshot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from preemptio._aio._runtime import LOOPS
+from preemptio._aio._steps import adopt
+from preemptio._core._g import G
+
+
+def all_gs(loop: asyncio.AbstractEventLoop | None = None) -> list[G]:
+    """Return the Gs of one loop, or of every preemptio loop, that are not dead, oldest first.
+
+    Example:
+        >>> import preemptio
+        >>> from preemptio.lowlevel import all_gs
+        >>> async def main():
+        ...     return [g.name for g in all_gs()]
+        >>> preemptio.run(main())
+        ['Task-...']
+    """
+    found = []
+    for one in [loop] if loop is not None else list(LOOPS):
+        for task in asyncio.all_tasks(one):  # type: ignore[arg-type]  # RuntimeLoop is a mixin of loops
+            try:
+                found.append(adopt(task))
+            except AttributeError:
+                continue  # a foreign task type
+    return sorted(found, key=lambda g: g.id)

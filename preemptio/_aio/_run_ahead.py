@@ -1,0 +1,180 @@
+"""The adapter for uvloop: adjacent steps share one place in its queue, and a carrier runs through them.
+
+Problem. uvloop's queue and its turn are C. A hop per step costs a handle and a switch pair each. Capturing steps in a
+queue of our own breaks the order, and that crashes uvloop: a cancelling step closed a transport before uvloop's own
+queued `connection_made` had run.
+
+What we do. The queue is the one deque that the loop refers to, and it can be appended to from Python. Steps that are
+scheduled one after the other with no foreign handle between them form a *run*; a run holds one place in the queue, a
+handle that is the same object for all runs (MARK), and its steps wait in a deque of our own. So the order is exactly
+uvloop's, and a step costs no handle at all. When MARK's turn comes, a carrier drains the run. MARK goes back to the head
+of the queue meanwhile: a step that is scheduled while nothing foreign is queued joins the run that is being drained,
+up to the budget, and what is left over keeps its place.
+
+Where the self-check does not find the deque (another build of uvloop), and in debug mode, where every handle must be
+a task's own, the loop falls back to a hop per step.
+
+Invariants. `_runs` and the MARKs in the queue correspond one to one, in order. uvloop's idle handle runs whenever the
+queue is not empty: the first MARK is put there through uvloop's own call_soon.
+
+Context: `_run_mark` in the hub, as uvloop's callback; `drain` on a carrier.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from preemptio._aio._hop import EMPTY, HopLoop
+from preemptio._aio._steps import capture
+from preemptio._core._parked import Parked
+from preemptio._core._step import run_step
+
+if TYPE_CHECKING:
+    from preemptio._core._carrier import Carrier
+    from preemptio._core._parked import Step
+
+
+class RunAheadLoop(HopLoop):
+    """Mixin for uvloop.Loop."""
+
+    _queue_found = False  # uvloop sets its debug mode before the runtime is there
+    _hops_only = True
+
+    def _init_runtime(self) -> None:
+        super()._init_runtime()
+        self._runs: deque[deque[Step | Parked]] = deque()
+        self._stop_asked = False
+        self._queue: deque[Any]
+        self._mark: Any
+        found = self._find_queue()
+        self._hops_only = found is None or bool(self.get_debug())  # type: ignore[attr-defined]
+        self._queue_found = found is not None
+        if found is not None:
+            self._queue, self._mark = found
+
+    def _find_queue(self) -> tuple[deque[Any], Any] | None:
+        """Return uvloop's queue and a handle of ours to mark runs with, after checking that it is the queue."""
+        queues = [o for o in gc.get_referents(self) if type(o) is deque and not o]
+        mark = self._base_call_soon(self._run_mark, context=EMPTY)
+        for queue in queues:
+            if len(queue) == 1 and queue[0] is mark:
+                queue.pop()
+                return queue, mark
+        mark.cancel()
+        return None
+
+    # -- the queue -----------------------------------------------------------------------------------------------------
+
+    def call_soon(self, callback: Callable[..., Any], *args: Any, context: Any = None) -> Any:
+        """Queue a callback; a task's step joins the run at the end of the queue, or starts one."""
+        if self._hops_only:
+            return super().call_soon(callback, *args, context=context)
+        if context is not None:
+            g = capture(callback)
+            if g is not None:
+                if g.background:
+                    self._p.defer((g, callback, args, context))
+                    return None
+                queue = self._queue
+                if queue and queue[-1] is self._mark:
+                    self._runs[-1].append((g, callback, args, context))
+                else:
+                    self._start_run((g, callback, args, context))
+                return None
+            if id(context) in self._shared:
+                return self._base_call_soon(self._run_shared, context, callback, args, context=EMPTY)
+        return self._base_call_soon(callback, *args, context=context)
+
+    def _start_run(self, item: Step | Parked) -> None:
+        queue = self._queue
+        if queue:
+            queue.append(self._mark)
+        else:
+            self._base_call_soon(self._run_mark, context=EMPTY)  # also starts uvloop's idle handle
+            queue[-1] = self._mark
+        self._runs.append(deque((item,)))
+
+    def enqueue(self, item: Step | Parked) -> None:
+        """Queue a step again, or a G that stands in `preemptio.wait` and is ready again."""
+        if self._hops_only:
+            super().enqueue(item)
+        elif self._queue and self._queue[-1] is self._mark:
+            self._runs[-1].append(item)
+        else:
+            self._start_run(item)
+
+    def backlog(self) -> int:
+        """Return how many steps wait."""
+        return self._hopping + sum(map(len, self._runs))
+
+    def _busy(self) -> bool:
+        return self._hopping > 0 or (self._queue_found and len(self._queue) > 0)
+
+    # -- running -----------------------------------------------------------------------------------------------------------
+
+    def _run_mark(self) -> None:
+        """Drain the run whose turn it is. In the hub."""
+        queue, runs = self._queue, self._runs
+        queue.appendleft(self._mark)
+        try:
+            self._batch()
+        finally:
+            if not runs[0]:
+                runs.popleft()
+                queue.popleft()
+
+    def drain(self, carrier: Carrier) -> None:
+        """Run the steps of the first run, up to the budget."""
+        if self._single is not None:
+            super().drain(carrier)
+            return
+        p = self._p
+        run = self._runs[0]
+        pop = run.popleft
+        left = len(run) if self._stop_asked else min(len(run), p.budget) if p.clocked else p.budget
+        while True:
+            try:
+                while left and run:
+                    left -= 1
+                    item = pop()
+                    if type(item) is tuple:
+                        if run_step(p, item):
+                            return
+                    else:
+                        p.handoff = item  # type: ignore[assignment]  # not a tuple: Parked
+                        return
+            except BaseException as exc:
+                self._step_failed(exc)
+                if p.attention:
+                    return
+            else:
+                return
+
+    # -- the base loop's methods -------------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Stop after the current turn, all of whose steps run whatever the budget says."""
+        self._stop_asked = True
+        super().stop()  # type: ignore[misc]
+
+    def run_forever(self) -> None:
+        """Run until stop() is called."""
+        try:
+            super().run_forever()
+        finally:
+            self._stop_asked = False
+
+    def set_debug(self, enabled: bool) -> None:  # noqa: FBT001 - asyncio's signature
+        """Set debug mode; every step has a handle of its own while it is on."""
+        super().set_debug(enabled)  # type: ignore[misc]
+        self._hops_only = bool(enabled) or not self._queue_found
+
+    def close(self) -> None:
+        """Close the loop, dropping what is still queued."""
+        super().close()
+        if self.is_closed():  # type: ignore[attr-defined]
+            self._hops_only = True  # the base refuses, with the error that it has for it
+            self._runs.clear()

@@ -1,0 +1,195 @@
+"""RuntimeLoop: what every loop of ours shares, whatever it is based on.
+
+The mixin stands before the base loop class. It owns the processor and the ticker, makes tasks into Gs, and starts
+and stops the tick with the loop. How steps are queued and drained is the adapter's: `_turn.py` (asyncio's own loop),
+`_run_ahead.py` (uvloop), `_hop.py` (any other).
+
+Context: the loop's thread, unless a method says otherwise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import weakref
+from collections.abc import Callable, Coroutine
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Final
+
+from preemptio._aio import _current_task
+from preemptio._aio._steps import adopt
+from preemptio._aio._task import Task
+from preemptio._config import config
+from preemptio._core._current import set_current_processor
+from preemptio._core._gstatus import DEAD
+from preemptio._core._processor import Processor
+from preemptio._log import report_refusal, report_stragglers
+from preemptio._preempt._safepoint import SafePoints
+from preemptio._preempt._tick import Ticker
+
+if TYPE_CHECKING:
+    from contextvars import Context
+
+    from preemptio._core._carrier import Carrier
+    from preemptio._core._g import G
+    from preemptio._core._parked import Parked, Step
+    from preemptio._core._reasons import Verdict
+
+LOOPS: Final[weakref.WeakSet[RuntimeLoop]] = weakref.WeakSet()
+"""Every loop with the runtime: `all_gs()` looks at their tasks."""
+
+
+class RuntimeLoop:
+    """Mixin: an event loop every task of which is a G. Also the processor's host."""
+
+    _p: Processor
+    _ticker: Ticker
+    _running_since: tuple[Processor | None] | None  # the thread's processor before this loop ran; None: not running
+
+    def _init_runtime(self) -> None:
+        debug = config.debug
+        self._p = p = Processor(self, config.slice, config.budget)
+        rules = SafePoints(policy=config.policy, allow=config.allow, async_off=debug.asyncpreemptoff)
+        self._rules = rules
+        self._ticker = Ticker(p, rules, config.source, self._report_refusal)
+        self._running_since = None
+        self._reported: set[tuple[str, str]] = set()
+        LOOPS.add(self)
+
+    # -- the base loop's methods -------------------------------------------------------------------------------------
+
+    def create_task(
+        self,
+        coro: Coroutine[Any, Any, Any],
+        *,
+        name: str | None = None,
+        context: Context | None = None,
+        **kwargs: Any,
+    ) -> asyncio.Task[Any]:
+        """Schedule a coroutine as a task, which is a G. Keywords as the base loop and the task factory take them."""
+        if context is not None:
+            self._context_given(context)
+        factory = self.get_task_factory()  # type: ignore[attr-defined]
+        if factory is not None:
+            task = super().create_task(coro, name=name, context=context, **kwargs)  # type: ignore[misc]
+            with contextlib.suppress(AttributeError):  # a factory may return anything; only real tasks are Gs
+                adopt(task)
+            return task  # type: ignore[no-any-return]
+        if self.is_closed():  # type: ignore[attr-defined]
+            msg = "Event loop is closed"
+            raise RuntimeError(msg)
+        if kwargs:
+            if kwargs.get("eager_start") is None:
+                kwargs.pop("eager_start", None)
+            task = Task(coro, loop=self, name=name, context=context, **kwargs)  # type: ignore[arg-type]
+            adopt(task)
+        else:
+            task = Task(coro, loop=self, name=name, context=context)  # type: ignore[arg-type]
+        if task._source_traceback:
+            del task._source_traceback[-1]
+        return task
+
+    def run_forever(self) -> None:
+        """Run until stop() is called, with the tick on while steps run."""
+        self._start_runtime()
+        try:
+            super().run_forever()  # type: ignore[misc]
+        finally:
+            self._stop_runtime()
+
+    def close(self) -> None:
+        """Close the loop, ending every carrier."""
+        running: bool = self.is_running()  # type: ignore[attr-defined]
+        if not running:
+            self._end_carriers()
+        super().close()  # type: ignore[misc]
+
+    def _start_runtime(self) -> None:
+        if self._running_since is None:
+            self._running_since = (set_current_processor(self._p),)
+            self._ticker.start()
+
+    def _stop_runtime(self) -> None:
+        if self._running_since is not None:
+            (before,), self._running_since = self._running_since, None
+            self._ticker.stop()
+            self._p.end_idle_carriers()
+            set_current_processor(before)
+
+    def _end_carriers(self) -> None:
+        """End parked steps: their loop will not run again. GreenletExit is raised where each stands."""
+        p = self._p
+        if not p.standing:
+            return
+        left = []
+        before = set_current_processor(p)
+        try:
+            for record in list(p.standing.values()):
+                if not p.kill(record):
+                    left.append(record.g)
+        finally:
+            set_current_processor(before)
+            p.end_idle_carriers()
+        if left:
+            report_stragglers(left, "loop.close()")
+
+    def _context_given(self, context: Context) -> None:
+        """Note that a task runs in a context that its creator also has."""
+
+    # -- Host: what the processor asks for -----------------------------------------------------------------------------
+
+    def leave(self) -> object:
+        """Take the current task out."""
+        return _current_task.take(self)  # type: ignore[arg-type]
+
+    def enter(self, token: object) -> None:
+        """Put it back."""
+        _current_task.put(self, token)  # type: ignore[arg-type]
+
+    def post(self, fn: Callable[..., object], *args: Any) -> None:
+        """Call `fn` from the loop soon, from any thread or a signal handler."""
+        with contextlib.suppress(RuntimeError):  # closed meanwhile: what was posted is about this loop
+            self.call_soon_threadsafe(fn, *args)  # type: ignore[attr-defined]
+
+    def arm(self) -> None:
+        """Start the tick."""
+        self._ticker.arm()
+
+    def drain_wakeups(self) -> None:
+        """Empty the wake-up pipe, where the base loop lets us."""
+
+    def drain(self, carrier: Carrier) -> None:
+        """Run a batch of steps. The adapter's."""
+        raise NotImplementedError
+
+    def enqueue(self, item: Step | Parked) -> None:
+        """Queue a step or a parked G. The adapter's."""
+        raise NotImplementedError
+
+    def kick(self) -> None:
+        """Make the hub look at the parked queue. The adapter's."""
+        raise NotImplementedError
+
+    def backlog(self) -> int:
+        """Count waiting steps. The adapter's."""
+        raise NotImplementedError
+
+    # -- steps -----------------------------------------------------------------------------------------------------------
+
+    def _step_failed(self, exc: BaseException) -> None:
+        """Handle what a step raised instead of returning, as asyncio handles it for callbacks."""
+        item = self._p.step
+        if item is None:  # not a step: the runtime's own fault, or a BaseException on its way through
+            raise exc
+        if self._p.step_raised(item, exc):
+            return
+        if isinstance(exc, (SystemExit, KeyboardInterrupt)):
+            raise exc
+        context = {"message": f"Exception in callback {item[1]!r}", "exception": exc, "task": item[0].task}
+        self.call_exception_handler(context)  # type: ignore[attr-defined]
+
+    def _report_refusal(self, g: G, verdict: Verdict, frame: FrameType) -> None:
+        place = (str(verdict), frame.f_code.co_filename)
+        if place not in self._reported and g.status is not DEAD:
+            self._reported.add(place)
+            report_refusal(g, verdict, frame)

@@ -1,0 +1,109 @@
+"""What a task step looks like when asyncio schedules it, and the G that it belongs to.
+
+asyncio's C code schedules every step of a task through `loop.call_soon`: the first and those after a bare yield as
+an object of a private type (`TaskStepMethWrapper`), those after an await as the built-in method `task_wakeup`. Both
+carry the task as `__self__`. The private type is learned from one task of a fake loop at import time.
+
+Tasks that are not C tasks (asyncio's Python twin, a foreign class) are not recognised: their steps run as plain
+callbacks, unpreempted, exactly as they do without preemptio.
+
+Context: `capture` in every `call_soon`: hot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from types import BuiltinMethodType, CodeType, FrameType
+from typing import Any, Final
+from weakref import ref
+
+from preemptio._core._g import G
+from preemptio._core._gstatus import DEAD, IDLE, WAITING, cas_gstatus
+from preemptio._core._step import ready
+
+
+class _Recorder(asyncio.AbstractEventLoop):
+    """A loop that only remembers what was scheduled on it."""
+
+    def __init__(self) -> None:
+        self.callback: Any = None
+
+    def get_debug(self) -> bool:
+        return False
+
+    def call_soon(self, callback: Any, *_args: Any, context: Any = None) -> Any:  # noqa: ARG002
+        self.callback = callback
+
+
+def _learn_step_type() -> type:
+    async def nothing() -> None:
+        pass
+
+    loop, coro = _Recorder(), nothing()
+    task = asyncio.Task(coro, loop=loop)
+    task._log_destroy_pending = False  # type: ignore[attr-defined]  # it never runs, on purpose
+    coro.close()
+    return type(loop.callback)
+
+
+STEP: Final = _learn_step_type()
+WAKEUP: Final = "task_wakeup"
+
+_HOSTS: Final[set[int]] = set()
+"""ids of the globals of modules that create tasks on behalf of others: skipped when a birth place is looked for."""
+
+
+def _host_globals(name: str) -> bool:
+    return name.partition(".")[0] in ("asyncio", "uvloop", "preemptio", "anyio") and not name.startswith(
+        "preemptio._cli"
+    )
+
+
+def birth_place(depth: int) -> tuple[CodeType | None, int]:
+    """Return code and instruction of the nearest frame that is not asyncio's, a loop's or ours."""
+    frame: FrameType | None = sys._getframe(depth)
+    while frame is not None:
+        names = frame.f_globals
+        if id(names) not in _HOSTS:
+            if not _host_globals(names.get("__name__", "")):
+                return frame.f_code, frame.f_lasti
+            _HOSTS.add(id(names))  # modules of these packages live as long as the process
+        frame = frame.f_back
+    return None, -1
+
+
+def newproc(task: Any, depth: int = 3) -> G:
+    """Make the G of a task that has none: Go's newproc. `depth`: frames between here and the creator's."""
+    code, lasti = birth_place(depth)
+    task.g = g = G(ref(task), code, lasti)
+    return g
+
+
+def adopt(task: Any) -> G:
+    """Return the G of a task, making it for one that came to be without scheduling a step (eager start)."""
+    g: G | None = getattr(task, "g", None)
+    if g is None:
+        g = newproc(task)
+        cas_gstatus(g, IDLE, DEAD if task.done() else WAITING)
+    return g
+
+
+def capture(callback: Callable[..., Any]) -> G | None:
+    """Return the G whose step `callback` is, made ready; None if it is not a task's step.
+
+    Raises:
+        InternalError: the G is runnable already.
+    """
+    if type(callback) is STEP:
+        task = callback.__self__  # type: ignore[attr-defined]
+    elif type(callback) is BuiltinMethodType and callback.__name__ == WAKEUP:
+        task = callback.__self__
+    else:
+        return None
+    g: G | None = getattr(task, "g", None)
+    if g is None:
+        g = newproc(task)
+    ready(g)
+    return g

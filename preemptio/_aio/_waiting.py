@@ -1,0 +1,61 @@
+"""What a task awaits, read from its await chain when somebody asks. Nothing is recorded while it waits.
+
+Context: the loop's thread, or another thread that accepts a slightly stale answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from preemptio._core._g import set_wait_reason_reader
+from preemptio._core._gstatus import WAITING
+from preemptio._core._reasons import WaitReason
+
+if TYPE_CHECKING:
+    from preemptio._core._g import G
+
+REASONS: Final = {
+    "sleep": WaitReason.SLEEP,
+    "Lock.acquire": WaitReason.LOCK,
+    "Event.wait": WaitReason.EVENT,
+    "Barrier.wait": WaitReason.CONDITION,
+    "Condition.wait": WaitReason.CONDITION,
+    "Condition.wait_for": WaitReason.CONDITION,
+    "Semaphore.acquire": WaitReason.SEMAPHORE,
+    "Queue.get": WaitReason.QUEUE_GET,
+    "Queue.put": WaitReason.QUEUE_PUT,
+    "Queue.join": WaitReason.QUEUE_PUT,
+    "StreamReader._wait_for_data": WaitReason.STREAM,
+    "FlowControlMixin._drain_helper": WaitReason.STREAM,
+    "BaseSelectorEventLoop._sock_connect": WaitReason.STREAM,
+    "TaskGroup.__aexit__": WaitReason.GROUP,
+    "_wait": WaitReason.GATHER,
+    "wait_for": WaitReason.GATHER,
+}
+"""asyncio's coroutines by qualified name, outermost match wins last: the innermost known one is the reason."""
+
+
+def wait_reason(g: G) -> WaitReason:
+    """Say what a G waits for."""
+    task: Any = g.task
+    if task is None or g.status is not WAITING:
+        return WaitReason.NONE
+    found = WaitReason.AWAIT
+    awaiting = task.get_coro()
+    while awaiting is not None:
+        name = getattr(awaiting, "__qualname__", "")
+        frame = getattr(awaiting, "cr_frame", None)
+        if frame is not None and frame.f_globals.get("__name__", "").startswith("asyncio."):
+            found = REASONS.get(name, found)
+        awaiting = getattr(awaiting, "cr_await", None)
+    if found is WaitReason.AWAIT:
+        future = getattr(task, "_fut_waiter", None)
+        if isinstance(future, asyncio.Task):
+            return WaitReason.TASK
+        if type(future).__name__ == "_GatheringFuture":
+            return WaitReason.GATHER
+    return found
+
+
+set_wait_reason_reader(wait_reason)

@@ -1,0 +1,45 @@
+"""Which interpreters can run preemptio: the only file that asks for version and build.
+
+Free-threaded builds: a task's C step holds a critical section on the task across the greenlet switch, and a list
+being sorted holds one across its callbacks; refused until that is proven. Sub-interpreters: signals arrive only in
+the main one, and greenlet is initialised once per process. PyPy and others: the safe points are CPython's bytecode.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Final
+
+from preemptio._errors import UnsupportedError
+
+OLDEST: Final = (3, 11)
+
+
+def unsupported() -> str | None:
+    """Say why this interpreter cannot run preemptio, or None."""
+    if sys.implementation.name != "cpython":
+        return f"preemptio runs on CPython, and this is {sys.implementation.name}: its safe points are CPython's bytecode"
+    if sys.version_info < OLDEST:
+        return f"preemptio needs CPython 3.11 or newer, and this is {sys.version.split()[0]}"
+    if not getattr(sys, "_is_gil_enabled", lambda: True)():
+        return "preemptio needs the GIL, and this is a free-threaded build: run it with PYTHON_GIL=1 or -X gil=1"
+    if _in_subinterpreter():
+        return "preemptio runs in the main interpreter only, and this is a sub-interpreter: signals do not arrive here"
+    return None
+
+
+def _in_subinterpreter() -> bool:
+    for name in ("_interpreters", "_xxsubinterpreters"):
+        module = sys.modules.get(name)
+        if module is None:
+            continue
+        current, main = module.get_current(), module.get_main()
+        return bool(current != main)
+    return False
+
+
+def check_interpreter() -> None:
+    """Raise UnsupportedError where preemptio cannot run."""
+    why = unsupported()
+    if why is not None:
+        raise UnsupportedError(why)

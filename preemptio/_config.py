@@ -1,0 +1,411 @@
+"""The knobs: one table, from which the attributes, the environment variables and docs/knobs.md all follow.
+
+Problem: a setting is a name, a variable, a default, a grammar, a range, an error message and a paragraph in
+the manual. Kept in seven places, they drift apart.
+What does not work:
+  - reading the environment at import: a program that sets a variable before it starts us is ignored, and a
+    misspelt value becomes a traceback out of an `import` statement;
+  - one object per setting, each with its own way to parse: every error message is then worded differently.
+What we do: the body of `Config` is the table. A row is a frozen `Knob`, which is also the descriptor that
+reads it: an explicit assignment wins over the environment, which wins over the default. A *kind* (Duration,
+Integer, Choice, Names, Flags) knows one grammar: what it accepts, how to parse it, how to write it back.
+Nothing is cached: a read parses the environment again. Callers on a hot path read once and keep the value.
+Context: any thread. Not for signal handlers: reading allocates and may raise.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final, Generic, Literal, Protocol, TypeAlias, TypeVar, get_args, overload
+
+from preemptio._errors import ConfigError
+
+Source: TypeAlias = Literal["auto", "itimer", "posix", "none"]
+"""Who interrupts a G that does not come back by itself."""
+
+Policy: TypeAlias = Literal["user", "any"]
+"""Whose code may be interrupted."""
+
+T = TypeVar("T")
+NameT = TypeVar("NameT", bound=str)
+
+
+class Kind(Protocol[T]):
+    """One grammar, for the text of a variable and for an assigned value alike.
+
+    `parse` refuses with ValueError, saying why; the knob adds whose value it was and what to type instead.
+    """
+
+    @property
+    def accepts(self) -> str:
+        """What a value may be, as the end of a sentence that starts with "Accepted:"."""
+
+    def parse(self, value: object) -> T:
+        """Return the value in the form the program uses."""
+
+    def show(self, value: T) -> str:
+        """Return the text which `parse` reads as this value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """Seconds as a float. A bare number is seconds, because that is what `asyncio` and `time` mean by one."""
+
+    low: float
+    high: float
+
+    _TEXT = re.compile(r"(?P<number>[0-9]+\.?[0-9]*|\.[0-9]+)\s*(?P<unit>us|ms|s|)")
+    # Divisors, not factors: 200 / 1e6 is the float nearest to 0.0002, 200 * 1e-6 is not.
+    _PER_SECOND = (("s", 1.0), ("ms", 1e3), ("us", 1e6))
+
+    @property
+    def accepts(self) -> str:
+        span = f"a time from {self.show(self.low)} to {self.show(self.high)}"
+        return f"{span}, written with us, ms or s (200us, 1ms, 0.005s) or as a number of seconds (0.001)"
+
+    def parse(self, value: object) -> float:
+        seconds = value
+        if isinstance(value, str) and (match := self._TEXT.fullmatch(value)):
+            seconds = float(match["number"]) / dict(self._PER_SECOND)[match["unit"] or "s"]
+        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+            raise ValueError("it is not a time")
+        if not self.low <= seconds <= self.high:  # also refuses nan, which compares false to everything
+            raise ValueError(f"it is not between {self.show(self.low)} and {self.show(self.high)}")
+        return float(seconds)
+
+    def show(self, value: float) -> str:
+        for unit, per_second in self._PER_SECOND:
+            if value * per_second >= 1:
+                return f"{value * per_second:g}{unit}"
+        return "0s"
+
+
+@dataclass(frozen=True, slots=True)
+class Integer:
+    """A whole number in a range. Booleans are refused: `budget = True` is a mistake, not 1."""
+
+    low: int
+    high: int
+
+    @property
+    def accepts(self) -> str:
+        return "0 or 1" if (self.low, self.high) == (0, 1) else f"a whole number, {self.low} to {self.high}"
+
+    def parse(self, value: object) -> int:
+        # Not int(text) alone: that also takes "1_000", " 1 " and digits of other scripts.
+        number = int(value) if isinstance(value, str) and re.fullmatch("[0-9]+", value) else value
+        if isinstance(number, bool) or not isinstance(number, int):
+            raise ValueError("it is not a whole number")
+        if not self.low <= number <= self.high:
+            raise ValueError(f"it is not between {self.low} and {self.high}")
+        return number
+
+    def show(self, value: int) -> str:
+        return str(value)
+
+
+@dataclass(frozen=True)  # slots would break Generic's Name[...](...) on CPython 3.11 and 3.12
+class Choice(Generic[NameT]):
+    """One of a few names, spelt exactly so."""
+
+    names: tuple[NameT, ...]
+
+    @property
+    def accepts(self) -> str:
+        return f"one of {', '.join(self.names)}"
+
+    def parse(self, value: object) -> NameT:
+        for name in self.names:
+            if name == value:
+                return name
+        raise ValueError("there is no such choice")
+
+    def show(self, value: NameT) -> str:
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Import names, in the order given. Text is split at commas; a stray comma is forgiven."""
+
+    @property
+    def accepts(self) -> str:
+        return "package names as written after `import`, separated by commas"
+
+    def parse(self, value: object) -> tuple[str, ...]:
+        names = value.split(",") if isinstance(value, str) else value
+        if not isinstance(names, (tuple, list)) or not all(isinstance(name, str) for name in names):
+            raise ValueError("it is not a list of names")
+        stripped = [name.strip() for name in names if name.strip()]
+        for name in stripped:
+            if not all(part.isidentifier() for part in name.split(".")):
+                # The usual slip is the name known to pip: "my-lib" for `import my_lib`.
+                raise ValueError(f"{name!r} cannot be the name of a package in an import statement")
+        return tuple(dict.fromkeys(stripped))
+
+    def show(self, value: tuple[str, ...]) -> str:
+        return ",".join(value)
+
+
+@dataclass(frozen=True, slots=True)
+class DebugFlags:
+    """What `config.debug` holds. Zero is off, and is what a flag that is not mentioned has."""
+
+    asyncpreemptoff: bool = False
+    schedtrace: int = 0
+    scheddetail: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DebugFlag:
+    """One row of the second table: a key of PREEMPTIO_DEBUG."""
+
+    name: str
+    kind: Integer
+    unit: str
+    doc: str
+
+    def parse(self, value: object) -> int:
+        number = self.kind.parse(int(value) if isinstance(value, bool) else value)
+        return bool(number) if self.kind.high == 1 else number
+
+
+DEBUG_FLAGS: Final = (
+    DebugFlag(
+        name="asyncpreemptoff",
+        kind=Integer(0, 1),
+        unit="switch",
+        doc="1 switches off preemption by signal: a G is then switched out at checkpoints only. The first "
+        "thing to try when a program misbehaves under preemptio: if the trouble stays, preemption is not "
+        "the cause.",
+    ),
+    DebugFlag(
+        name="schedtrace",
+        kind=Integer(0, 86_400_000),
+        unit="milliseconds",
+        doc="Writes one line about the scheduler to standard error each time this many milliseconds have "
+        "passed. 0 writes none.",
+    ),
+    DebugFlag(
+        name="scheddetail",
+        kind=Integer(0, 1),
+        unit="switch",
+        doc="1 makes schedtrace write several lines each time: the state of every G. Does nothing while "
+        "schedtrace is 0.",
+    ),
+)
+"""The keys of PREEMPTIO_DEBUG, in the order of docs/knobs.md; each is a field of `DebugFlags`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """`key=value` pairs separated by commas, as in Go's GODEBUG. Of a key given twice the last one counts."""
+
+    @property
+    def accepts(self) -> str:
+        keys = "; ".join(f"{row.name}: {row.kind.accepts}" for row in DEBUG_FLAGS)
+        return f"key=value pairs separated by commas ({keys})"
+
+    def parse(self, value: object) -> DebugFlags:
+        rows = {row.name: row for row in DEBUG_FLAGS}
+        if isinstance(value, DebugFlags):
+            given: dict[str, object] = {name: getattr(value, name) for name in rows}
+        elif isinstance(value, str):
+            pairs = (part.partition("=") for part in value.split(",") if part.strip())
+            given = {key.strip(): text.strip() for key, _, text in pairs}
+        else:
+            raise ValueError("it is neither text nor DebugFlags")
+        parsed: dict[str, Any] = {}
+        for key, part in given.items():
+            if key not in rows:
+                raise ValueError(f"the key {key!r} is unknown; known keys are {', '.join(rows)}")
+            try:
+                parsed[key] = rows[key].parse(part)
+            except ValueError as why:
+                raise ValueError(f"the value of {key} is {part!r}: {why}") from None
+        return DebugFlags(**parsed)
+
+    def show(self, value: DebugFlags) -> str:
+        numbers = {row.name: int(getattr(value, row.name)) for row in DEBUG_FLAGS}
+        return ",".join(f"{key}={number}" for key, number in numbers.items() if number)
+
+
+@dataclass(frozen=True)
+class Knob(Generic[T]):
+    """One row of the table, and the descriptor through which `Config` reads and writes it."""
+
+    name: str = field(init=False)  # the attribute it is bound to; written once, by __set_name__
+    env: str
+    default: T
+    kind: Kind[T]
+    example: str  # text for the variable, different from the default
+    unit: str
+    doc: str
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        # Taking the name from the attribute leaves no second spelling to keep equal.
+        object.__setattr__(self, "name", name)
+
+    @overload
+    def __get__(self, config: None, owner: type) -> "Knob[T]": ...
+    @overload
+    def __get__(self, config: "Config", owner: type) -> T: ...
+    def __get__(self, config: "Config | None", owner: type) -> "Knob[T] | T":
+        if config is None:
+            return self
+        if self.name in config._assigned:
+            value: T = config._assigned[self.name]
+            return value
+        text = config._environ.get(self.env, "").strip()
+        # Blank counts as unset: `PREEMPTIO_SLICE= python app.py` is how a shell takes a setting back.
+        if not text:
+            return self.default
+        return self._accept(text, said=f"{self.env}={text!r}", example=f"{self.env}={self.example}")
+
+    def __set__(self, config: "Config", value: T | str) -> None:
+        config._assigned[self.name] = self.check(value)
+
+    def check(self, value: object) -> T:
+        """Return what assigning this value would store.
+
+        Raises:
+            ConfigError: the knob does not accept the value.
+        """
+        return self._accept(value, said=f"config.{self.name} = {value!r}", example=self.assignment)
+
+    @property
+    def assignment(self) -> str:
+        """The example as a line of Python."""
+        value: object = self.kind.parse(self.example)
+        # Text for the flags: DebugFlags would have to be imported before the line could be typed.
+        return f"config.{self.name} = {(self.example if isinstance(value, DebugFlags) else value)!r}"
+
+    def _accept(self, value: object, *, said: str, example: str) -> T:
+        try:
+            return self.kind.parse(value)
+        except ValueError as why:
+            refusal = f"{said} is not accepted: {why}. Accepted: {self.kind.accepts}"
+            raise ConfigError(f"{refusal}. Type, for example: {example}") from None
+
+
+class Config:
+    """The settings of one process. An assignment wins over the environment, which wins over the default.
+
+    An assigned value is checked at once, a variable when it is read. Text in the grammar of the variable may
+    be assigned too.
+
+    Example:
+        >>> config = Config(environ={"PREEMPTIO_BUDGET": "200"})
+        >>> config.budget
+        200
+        >>> config.slice = "2ms"
+        >>> config.slice
+        0.002
+        >>> with config.override(budget=10):
+        ...     config.budget
+        10
+    """
+
+    __slots__ = ("_assigned", "_environ")
+
+    slice = Knob(
+        env="PREEMPTIO_SLICE",
+        default=0.005,
+        kind=Duration(100e-6, 1.0),
+        example="10ms",
+        unit="seconds",
+        doc="How long a G may run before it is asked to make room for the others. Shorter means less "
+        "waiting for everyone else and more time spent switching; 5 ms is a compromise for servers.",
+    )
+    source = Knob[Source](
+        env="PREEMPTIO_SOURCE",
+        default="auto",
+        kind=Choice(get_args(Source)),
+        example="itimer",
+        unit="name",
+        doc="Who interrupts a G that does not come back by itself. `itimer` uses setitimer(ITIMER_REAL) and "
+        "takes SIGALRM; `posix` uses timer_create with a real-time signal and exists on Linux only, leaving "
+        "SIGALRM to the program; `none` interrupts nobody, so that a G is switched out at checkpoints only. "
+        "`auto` takes the best one that works here.",
+    )
+    budget = Knob(
+        env="PREEMPTIO_BUDGET",
+        default=61,
+        kind=Integer(1, 100_000),
+        example="200",
+        unit="steps",
+        doc="How many steps of Gs are run before I/O and timers are polled again. Smaller means sockets and "
+        "timers are noticed sooner; larger means less time spent polling.",
+    )
+    grace = Knob(
+        env="PREEMPTIO_GRACE",
+        default=2.0,
+        kind=Duration(0.0, 3600.0),
+        example="10s",
+        unit="seconds",
+        doc="How long `preemptio.run` waits at shutdown for cancelled tasks to finish before it stops them "
+        "at a safe point; and then how long it waits once more before it gives up and reports the ones "
+        "still running.",
+    )
+    policy = Knob[Policy](
+        env="PREEMPTIO_POLICY",
+        default="user",
+        kind=Choice(get_args(Policy)),
+        example="any",
+        unit="name",
+        doc="Whose code may be preempted. `user` is the program's own code and the packages in `allow`. "
+        "`any` switches the whose-code rule off. It is for experiments: it breaks code that relies on "
+        "running alone between two awaits, and most libraries contain some.",
+    )
+    allow = Knob(
+        env="PREEMPTIO_ALLOW",
+        default=(),
+        kind=Names(),
+        example="my_lib,other_lib.heavy",
+        unit="package names",
+        doc="Third-party packages to treat as the program's own code, so that they may be preempted too. "
+        "Name only packages known to keep no shared state half changed between two awaits.",
+    )
+    debug = Knob(
+        env="PREEMPTIO_DEBUG",
+        default=DebugFlags(),
+        kind=Flags(),
+        example="schedtrace=1000,scheddetail=1",
+        unit="flags",
+        doc="Switches for finding out what the scheduler does, in the manner of Go's GODEBUG.",
+    )
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        self._environ = environ
+        self._assigned: dict[str, Any] = {}
+
+    @contextmanager
+    def override(self, **values: object) -> Iterator[None]:
+        """Assign for the length of a `with` block, then put every assignment back as it was on entry.
+
+        Meant for tests. Either all values are taken or, when one is bad, none. Assignments made inside the
+        block are undone too.
+
+        Raises:
+            ConfigError: a value is not accepted, or there is no such knob.
+        """
+        rows = {knob.name: knob for knob in KNOBS}
+        for name in values.keys() - rows.keys():
+            known = f"There is no knob {name!r}. Known: {', '.join(rows)}"
+            raise ConfigError(f"{known}. Type, for example: config.override(slice=0.002)")
+        checked = {name: rows[name].check(value) for name, value in values.items()}
+        before = self._assigned
+        self._assigned = {**before, **checked}
+        try:
+            yield
+        finally:
+            self._assigned = before
+
+
+KNOBS: Final[tuple[Knob[Any], ...]] = tuple(row for row in vars(Config).values() if isinstance(row, Knob))
+"""Every knob, in the order docs/knobs.md lists them."""
+
+config: Final = Config()
+"""The settings of this process."""

@@ -1,0 +1,59 @@
+"""Carrier: a greenlet that runs task steps (Go's M).
+
+Problem. A step that computes too long must be set aside in the middle of its C and Python frames, and the loop
+must go on. Coroutines cannot do that: they can only stop at an await. A thread can, and pays for it at every turn.
+
+What does not work. A greenlet per task costs a switch pair and a microsecond a step. A greenlet per step as well.
+
+What we do. Steps run one after the other on one carrier, in batches: one switch pair a batch. Only when a step is
+preempted does its carrier stay behind with it, and the next batch gets a fresh one from the pool. So the number of
+carriers is one more than the number of parked steps, and a program whose steps are short uses one for ever.
+
+Invariants. A carrier goes back only to its hub, the greenlet that runs the base loop; its greenlet parent is the
+hub as well, so that what kills the carrier (KeyboardInterrupt, SystemExit) arrives there. `detached` is true from
+the moment that its step was parked until that step ends: then the carrier must not take another step, because
+another carrier owns the queue meanwhile.
+
+Context: `run` on the carrier, the rest in the hub; always the loop's thread.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from greenlet import greenlet
+
+if TYPE_CHECKING:
+    from preemptio._core._processor import Processor
+
+
+class Carrier(greenlet):
+    """A greenlet of one processor's pool."""
+
+    __slots__ = ("detached", "hub", "p", "preempt_gen")
+
+    def __init__(self, p: Processor) -> None:
+        """Make a carrier that has not run yet; the first switch to it starts `run`."""
+        super().__init__()
+        self.p = p
+        self.hub: greenlet | None = None
+        self.detached = False  # writer: Processor._stand (True), run (False)
+        self.preempt_gen = 0  # attempts to preempt what runs here, refused ones included; writer: the tick
+
+    def run(self) -> None:
+        """Drain batches until the pool is full or the processor ends."""
+        p = self.p
+        drain = p.host.drain
+        while True:
+            drain(self)
+            if self.detached:
+                self.detached = False
+                p.step_left(p.step)
+            if not p.retire(self):
+                return
+            self.hub.switch()  # type: ignore[union-attr]  # set before the first switch to a carrier
+
+    def adopt(self, hub: greenlet) -> None:
+        """Make `hub` the greenlet that this carrier goes back to."""
+        if self.hub is not hub:
+            self.parent = self.hub = hub

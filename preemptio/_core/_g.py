@@ -1,0 +1,221 @@
+"""G: the record of one task.
+
+One G per task, made when the task's first step is scheduled, reachable as `task.g`, forgotten with it. The record
+is in two halves because most of a service's tasks only ever wait: `G` holds what every step touches, and
+`GExtra` what only a task needs that was preempted, masked or configured. A hundred thousand waiting tasks share
+one empty `GExtra`.
+
+Who writes what: `status` and the fields of a step, `_step.py`; the request flags, `_preempt`; the mask, the G's own
+code through `nopreempt`. Everything is written in the loop's thread only; other threads may read.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+from types import CodeType, MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+from preemptio._core._gstatus import IDLE, Gstatus
+from preemptio._core._reasons import PreemptKind, Verdict, WaitReason
+
+if TYPE_CHECKING:
+    from preemptio._core._parked import Parked
+
+_next_id = itertools.count(1).__next__
+
+
+class GExtra:
+    """The half of a G that most Gs never need; made by `G.extra()` at the first write."""
+
+    __slots__ = (
+        "async_safe_point",
+        "cancel_at_safe_point",
+        "charged",
+        "cpu_time",
+        "delivered_cancels",
+        "nice",
+        "parked",
+        "preempt_off",
+        "preempt_stop",
+        "preemptions",
+        "refusals",
+        "vruntime",
+        "waiting_on",
+    )
+
+    def __init__(self) -> None:
+        """Start with nothing used and nothing asked."""
+        self.cpu_time = 0.0  # seconds of thread CPU time; exact for slices, sampled by ticks otherwise
+        self.vruntime = 0.0  # cpu_time weighted by nice: the order of the parked queue
+        self.nice = 0
+        self.preemptions: dict[PreemptKind, int] = {}
+        self.refusals: dict[Verdict, int] = {}
+        self.preempt_stop = False  # stop (PREEMPTED) instead of giving way; set by a suspender
+        self.async_safe_point = False  # stopped at an asynchronous safe point: its frames are known conservatively
+        self.preempt_off: tuple[str, ...] = ()  # reasons of the nopreempt regions it is in, innermost last
+        self.parked: Parked | None = None  # where it stands while it is off its carrier in mid-step
+        self.waiting_on: Any = None  # the future that preempt.wait() parked on
+        self.cancel_at_safe_point = False  # go(cancel="safepoint")
+        self.delivered_cancels = 0  # cancels delivered at a safe point, which the C task never saw
+        self.charged = (0, 0)  # (schedtick, units): what charge() has counted in this slice
+
+
+_NOTHING: Final = GExtra()
+
+
+class G:
+    """One task as the scheduler sees it. Public, and read-only for users, as `preemptio.lowlevel.G`."""
+
+    __slots__ = (
+        "__weakref__",
+        "_extra",
+        "_task",
+        "background",
+        "id",
+        "last_run",
+        "locks",
+        "preempt",
+        "site_code",
+        "site_lasti",
+        "slices",
+        "status",
+    )
+
+    _extra: GExtra
+    status: Gstatus
+
+    def __init__(self, task: Callable[[], Any], site_code: CodeType | None, site_lasti: int) -> None:
+        """Make the record in IDLE. `task` is a weak reference: the task owns its G, never the reverse."""
+        self.id = _next_id()
+        self.status = IDLE
+        self.slices = 0  # times it was given the CPU: steps, and resumptions within one
+        self.last_run = 0.0  # loop-independent monotonic clock, at the granularity of a batch of steps
+        self.preempt = False  # asked to give way; survives while the guard is masked
+        self.locks = 0  # depth of nopreempt regions; > 0 means that it cannot be preempted
+        self.background = False  # runs only when nothing else wants to
+        self.site_code = site_code
+        self.site_lasti = site_lasti
+        self._task = task
+        self._extra = _NOTHING
+
+    def extra(self) -> GExtra:
+        """Return this G's own GExtra, making it at the first write."""
+        extra = self._extra
+        if extra is _NOTHING:
+            extra = self._extra = GExtra()
+        return extra
+
+    @property
+    def task(self) -> Any:
+        """The task, or None when it was collected."""
+        return self._task()
+
+    @property
+    def name(self) -> str:
+        """The task's name, or `G-<id>` when the task is gone."""
+        task = self._task()
+        return f"G-{self.id}" if task is None else str(task.get_name())
+
+    @property
+    def created_at(self) -> str:
+        """Where the task was created, as `file:line in function`; the code outside asyncio and preemptio."""
+        if self.site_code is None:
+            return "unknown"
+        line = line_of(self.site_code, self.site_lasti)
+        return f"{self.site_code.co_filename}:{line} in {self.site_code.co_qualname}"
+
+    @property
+    def cpu_time(self) -> float:
+        """Seconds of CPU it used: exact for slices that ended by preemption, sampled by ticks otherwise."""
+        return self._extra.cpu_time
+
+    @property
+    def nice(self) -> int:
+        """Its weight in the parked queue: each step of +1 is a fifth less CPU beside others."""
+        return self._extra.nice
+
+    @property
+    def preemptions(self) -> Mapping[PreemptKind, int]:
+        """How often the CPU was taken from it, by kind."""
+        return MappingProxyType(self._extra.preemptions)
+
+    @property
+    def refusals(self) -> Mapping[Verdict, int]:
+        """How often it could not be stopped when it should have been, by verdict."""
+        return MappingProxyType(self._extra.refusals)
+
+    @property
+    def preempt_stop(self) -> bool:
+        """Whether a suspender asked it to stop rather than to give way."""
+        return self._extra.preempt_stop
+
+    @property
+    def async_safe_point(self) -> bool:
+        """Whether it stands at an asynchronous safe point."""
+        return self._extra.async_safe_point
+
+    @property
+    def parked(self) -> bool:
+        """Whether it was taken off its carrier in the middle of a step."""
+        return self._extra.parked is not None
+
+    @property
+    def reason(self) -> str:
+        """Why it must not be preempted now: the reason of the innermost `nopreempt` region, or ''."""
+        off = self._extra.preempt_off
+        return off[-1] if off else ""
+
+    @property
+    def wait_reason(self) -> WaitReason:
+        """What it waits for, when it is WAITING; read from the await chain at this moment."""
+        if self._extra.waiting_on is not None:
+            return WaitReason.WAIT
+        return wait_reason_of(self)
+
+    def dump(self) -> str:
+        """Describe the G in a few lines, for errors and logs. Safe in any state."""
+        extra = self._extra
+        wait = self.wait_reason
+        head = f'G {self.id} "{self.name}" [{self.status}{f": {wait}" if wait is not WaitReason.NONE else ""}]'
+        flags = [
+            f"preempt={self.preempt}",
+            f"preempt_stop={extra.preempt_stop}",
+            f"parked={extra.parked is not None}",
+            f"async_safe_point={extra.async_safe_point}",
+            f"locks={self.locks}",
+            f"preempt_off={list(extra.preempt_off)}",
+        ]
+        counts = [
+            f"slices={self.slices}",
+            f"cpu={extra.cpu_time:.6f}s",
+            f"preemptions={ {str(k): n for k, n in extra.preemptions.items()} }",
+            f"refusals={ {str(k): n for k, n in extra.refusals.items()} }",
+        ]
+        return f"{head}\n  {' '.join(flags)}\n  {' '.join(counts)}\n  created at {self.created_at}"
+
+    def __repr__(self) -> str:
+        """Show id, name and status."""
+        return f"<G {self.id} {self.name!r} {self.status}>"
+
+
+def line_of(code: CodeType, lasti: int) -> int:
+    """Return the line of the instruction at `lasti`: kept lazily, since computing it at every birth costs more."""
+    for start, end, line in code.co_lines():
+        if start <= lasti < end and line is not None:
+            return line
+    return code.co_firstlineno
+
+
+def _unknown(_g: G) -> WaitReason:
+    return WaitReason.NONE
+
+
+wait_reason_of: Callable[[G], WaitReason] = _unknown
+"""Seam: the host package, which knows what a task awaits, puts its reader here."""
+
+
+def set_wait_reason_reader(reader: Callable[[G], WaitReason]) -> None:
+    """Let the host say how a G's wait reason is read."""
+    global wait_reason_of  # noqa: PLW0603 - the one seam between core and host that has no object to hang on
+    wait_reason_of = reader

@@ -1,0 +1,399 @@
+"""Processor: the scheduler of one event loop (Go's P), and the switching between its hub and its carriers.
+
+The hub is the greenlet in which the base loop runs. It never runs a task step: it hands the CPU to a carrier, which
+drains a batch of steps (`run_batch`), or to a parked step, which goes on where it stands (`resume`). Control is
+back in the hub when the batch is over, when a step was parked, or when a carrier died of a BaseException that must
+end the loop. Everything that a step can do to give up the CPU ends in `_stand`: the one place that leaves a carrier
+in the middle of a step.
+
+Invariants.
+  I1  At most one carrier runs; `carrier` names it, and is None exactly while the hub runs.
+  I2  `step` is the step that the current carrier executes, None outside of steps; `curg` is derived from it.
+  I3  A parked G is RUNNABLE and in the parked queue, or WAITING in `preemptio.wait`, or PREEMPTED for a suspender:
+      exactly one party owes it the CPU.
+  I4  `attention` is set whenever the running carrier must return to the hub after its step: it stands for a step
+      that was parked before, a request was made, or a tick says that the batch was long. Only the hub clears it.
+  I5  A context that a parked step has entered cannot be entered by another step until that step ends; steps that
+      want it wait in `blocked_contexts`, in order.
+
+Context: hub and carriers; `request` and `preempt` also in the tick handler. Always the loop's thread.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from greenlet import GreenletExit, getcurrent, greenlet
+
+from preemptio._core import _guard
+from preemptio._core._carrier import Carrier
+from preemptio._core._gstatus import (
+    PREEMPTED,
+    RUNNABLE,
+    RUNNING,
+    WAITING,
+    cas_from_preempted,
+    cas_from_scan,
+    cas_gstatus,
+    cas_to_preempt_scan,
+)
+from preemptio._core._parked import NICE_WEIGHT, Parked, ParkedQueue, Step, entered_context
+from preemptio._core._step import settle_failed
+
+if TYPE_CHECKING:
+    from preemptio._core._g import G
+    from preemptio._core._reasons import PreemptKind
+
+POOL: Final = 16
+"""Idle carriers kept. One serves a program without hogs; each costs a few KB, and 8 us to make anew."""
+
+
+class Host(Protocol):
+    """What a kind of event loop gives the processor: its queue, and what it keeps per running task."""
+
+    def drain(self, carrier: Carrier) -> None:
+        """Run a batch of queued steps on `carrier`; return when it is over or `attention` is set."""
+
+    def enqueue(self, item: Step | Parked) -> None:
+        """Put a step, or a parked one that is ready again, into the queue at its place."""
+
+    def arm(self) -> None:
+        """Start the tick: a step is about to run and `armed` is false."""
+
+    def kick(self) -> None:
+        """See to it that the hub looks at the parked queue: it is not empty any more."""
+
+    def backlog(self) -> int:
+        """Return about how many steps are queued and wait for the CPU."""
+
+    def leave(self) -> object:
+        """Swap out what the loop keeps about the running task; the token goes to `enter`."""
+
+    def enter(self, token: object) -> None:
+        """Swap it in again."""
+
+    def drain_wakeups(self) -> None:
+        """Empty the pipe into which the interpreter writes a byte per signal. In the tick handler."""
+
+    def post(self, fn: Callable[..., object], *args: Any) -> None:
+        """Call `fn` from the loop soon. May be called in a signal handler."""
+
+
+class Processor:
+    """One event loop's scheduler."""
+
+    __slots__ = (
+        "__weakref__",
+        "armed",
+        "asked",
+        "attention",
+        "blocked_contexts",
+        "budget",
+        "carrier",
+        "clock_start",
+        "clock_tick",
+        "clocked",
+        "cpu_mark",
+        "handoff",
+        "host",
+        "hub",
+        "idle",
+        "nparked_ever",
+        "now",
+        "parked",
+        "resumed_at",
+        "schedtick",
+        "seen",
+        "slice",
+        "standing",
+        "step",
+    )
+
+    def __init__(self, host: Host, slice_seconds: float, budget: int) -> None:
+        """Make a processor for `host` with this slice (seconds) and batch budget (steps)."""
+        self.host = host
+        self.slice = slice_seconds
+        self.budget = budget
+        # The hot fields. Written by run_step, or by the host once a turn.
+        self.step: Step | None = None
+        self.schedtick = 0  # steps and resumptions so far; the identity of the one that runs
+        self.attention = False
+        self.now = 0.0  # monotonic time of the last turn
+        self.armed = False  # the tick source runs; writers: the tick and the host that arms it
+        # Switching. Written in the hub, except carrier = None by _stand.
+        self.hub: greenlet | None = None
+        self.carrier: Carrier | None = None
+        self.handoff: Parked | None = None  # drained from the queue: the hub resumes it next
+        self.idle: list[Carrier] = []
+        self.parked = ParkedQueue(slice_seconds)
+        self.standing: dict[G, Parked] = {}  # every G that stands off its carrier, whoever owes it the CPU
+        self.blocked_contexts: dict[int, list[Callable[[], object]]] = {}  # id(entered context) -> who waits for it
+        self.nparked_ever = 0
+        # Requests and time. Written by the tick and by checkpoints.
+        self.asked: G | None = None
+        self.seen = -1  # schedtick that the last tick saw; one more after a preemption
+        self.resumed_at = 0.0
+        self.cpu_mark = 0.0  # thread CPU time up to which G.cpu_time is charged
+        self.clocked = False  # no tick here: checkpoints read the clock
+        self.clock_tick = -1
+        self.clock_start = 0.0
+
+    @property
+    def curg(self) -> G | None:
+        """The G that runs a step now."""
+        step = self.step
+        return None if step is None else step[0]
+
+    # -- requests ----------------------------------------------------------------------------------------------
+
+    def request(self, g: G) -> None:
+        """Ask the running G to give way: its flag, and the poisoned guard. proc.go, preemptone."""
+        g.preempt = True
+        self.asked = g
+        self.attention = True
+        _guard.poison(self)
+
+    def clock_ran_out(self) -> bool:
+        """Report whether the step has used its slice, by the clock: for loops without a tick."""
+        now = time.perf_counter()
+        if self.clock_tick != self.schedtick:
+            self.clock_tick, self.clock_start = self.schedtick, now
+            return False
+        return now - self.clock_start >= self.slice
+
+    def charge(self, g: G) -> None:
+        """Add the thread's CPU time since the last charge to `g`."""
+        now = time.thread_time()
+        used, self.cpu_mark = now - self.cpu_mark, now
+        extra = g.extra()
+        extra.cpu_time += used
+        extra.vruntime += used * NICE_WEIGHT**extra.nice
+
+    # -- giving up the CPU, on a carrier -----------------------------------------------------------------------
+
+    def preempt(self, g: G, kind: PreemptKind) -> None:
+        """Take the CPU from the running G: give way, or stop for a suspender. Returns when it runs again."""
+        extra = g.extra()
+        extra.preemptions[kind] = extra.preemptions.get(kind, 0) + 1
+        if extra.preempt_stop:
+            self._preempt_park(g)
+        else:
+            self._gopreempt(g)
+
+    def _gopreempt(self, g: G) -> None:
+        """RUNNING -> RUNNABLE, behind everything that is queued. proc.go, gopreempt_m."""
+        record = self._detach(g)
+        cas_gstatus(g, RUNNING, RUNNABLE)
+        self._queue_parked(g, record)
+        self.seen = self.schedtick + 1
+        self._stand(record)
+
+    def _queue_parked(self, g: G, entry: Parked | Step) -> None:
+        if not self.parked.heap:
+            self.parked.since = time.monotonic()
+        self.parked.push(g, entry)
+        self.host.kick()
+
+    def defer(self, step: Step) -> None:
+        """Hold back the queued step of a background G until nothing else wants to run."""
+        self._queue_parked(step[0], step)
+
+    def _preempt_park(self, g: G) -> None:
+        """RUNNING -> PREEMPTED: nobody owes it the CPU until a suspender claims it. proc.go, preemptPark."""
+        cas_to_preempt_scan(g)  # held while it leaves its carrier: nobody may claim it half-way
+        record = self._detach(g)
+        cas_from_scan(g, g.status)
+        self.seen = self.schedtick + 1
+        self._stand(record)
+
+    def park(self, g: G) -> Parked:
+        """RUNNING -> WAITING in the middle of a step (`preemptio.wait`); `unpark` owes it the CPU. proc.go, gopark.
+
+        Returns the record that the caller must arrange to be unparked, and then pass to `stand`.
+        """
+        record = self._detach(g)
+        cas_gstatus(g, RUNNING, WAITING)
+        return record
+
+    def goyield(self, g: G) -> Parked:
+        """RUNNING -> RUNNABLE at the tail of the ordinary queue: `await sleep(0)` through `preemptio.wait`."""
+        record = self._detach(g)
+        cas_gstatus(g, RUNNING, RUNNABLE)
+        self.host.enqueue(record)
+        return record
+
+    def stand(self, record: Parked) -> None:
+        """Leave the carrier after `park` or `goyield`. Returns, or raises, when the G is resumed."""
+        self._stand(record)
+
+    def _detach(self, g: G) -> Parked:
+        carrier, step = self.carrier, self.step
+        assert carrier is not None
+        assert step is not None
+        self.charge(g)
+        g.preempt = False
+        if self.asked is g:
+            self.asked = None
+        _guard.restore(self)
+        record = Parked(g, carrier, getcurrent(), step, None)
+        g.extra().parked = record
+        self.standing[g] = record
+        self.blocked_contexts.setdefault(id(entered_context(step)), [])
+        carrier.detached = True
+        return record
+
+    def _stand(self, record: Parked) -> None:
+        record.token = self.host.leave()
+        self.carrier = None
+        self.step = None
+        self.nparked_ever += 1
+        self.hub.switch()  # type: ignore[union-attr]  # a carrier runs, so there is a hub
+        if record.throw is not None:
+            exc, record.throw = record.throw, None
+            raise exc
+
+    # -- giving the CPU, in the hub ------------------------------------------------------------------------------
+
+    def run_batch(self) -> None:
+        """Let a carrier drain a batch of steps, then resume what it handed over."""
+        carrier = self.idle.pop() if self.idle else Carrier(self)
+        self._switch(carrier, carrier)
+        while self.handoff is not None:
+            record, self.handoff = self.handoff, None
+            self.resume(record)
+
+    def resume_parked(self) -> None:
+        """Give the head of the parked queue one slice."""
+        entry = self.parked.pop()
+        if isinstance(entry, Parked):
+            self.resume(entry)
+            self.parked.since = time.monotonic()
+        else:
+            self.host.enqueue(entry)
+
+    def resume(self, record: Parked) -> None:
+        """RUNNABLE -> RUNNING for a G that stands off its carrier. proc.go, execute."""
+        g = record.g
+        if record.killed:
+            return
+        if not self.armed:
+            self.host.arm()
+        cas_gstatus(g, RUNNABLE, RUNNING)
+        g.extra().parked = None
+        del self.standing[g]
+        g.slices += 1
+        self.resumed_at = g.last_run = time.monotonic()
+        self.schedtick += 1
+        self.seen = self.schedtick  # one tick is its slice, not two
+        self.step = record.step
+        self.cpu_mark = time.thread_time()
+        self.attention = True  # its carrier must not take a second step
+        self.host.enter(record.token)
+        try:
+            self._switch(record.carrier, record.standing_on)
+        finally:
+            if record.carrier.dead:  # of KeyboardInterrupt, SystemExit or kill(): it did not come to step_left
+                self.step_left(record.step)
+
+    def _switch(self, carrier: Carrier, target: greenlet) -> None:
+        self.hub = hub = getcurrent()
+        carrier.adopt(hub)
+        self.carrier = carrier
+        try:
+            target.switch()
+        finally:
+            self.carrier = None
+            self.step = None
+            if self.attention:
+                self.settle()
+
+    def settle(self) -> None:
+        """Drop what was asked of a step that is over. In the hub."""
+        self.attention = False
+        asked, self.asked = self.asked, None
+        if asked is not None:
+            asked.preempt = False
+            _guard.restore(self)
+
+    def unpark(self, record: Parked) -> None:
+        """WAITING -> RUNNABLE for a G that stands in `preemptio.wait`: it gets its place in the ordinary queue."""
+        cas_gstatus(record.g, WAITING, RUNNABLE)
+        self.host.enqueue(record)
+
+    def claim(self, g: G) -> bool:
+        """Make a PREEMPTED G this caller's to resume; one caller wins. It is queued again at once by the winner."""
+        if g.status is not PREEMPTED or not cas_from_preempted(g):
+            return False
+        record = self.standing[g]
+        cas_gstatus(g, WAITING, RUNNABLE)
+        self._queue_parked(g, record)
+        return True
+
+    # -- carriers ------------------------------------------------------------------------------------------------
+
+    def retire(self, carrier: Carrier) -> bool:
+        """Take a carrier back into the pool; report whether there was room. On that carrier."""
+        if len(self.idle) < POOL:
+            self.idle.append(carrier)
+            return True
+        return False
+
+    def step_left(self, step: Step | None) -> None:
+        """Note that a parked step has ended: its context is free again. On its carrier, before it retires."""
+        if step is None:
+            return
+        for queue_again in self.blocked_contexts.pop(id(entered_context(step)), ()):
+            queue_again()
+
+    def block_on_context(self, context: object, queue_again: Callable[[], object]) -> bool:
+        """Hold something back until the parked step that has entered `context` ends; False if there is none."""
+        waiting = self.blocked_contexts.get(id(context))
+        if waiting is None:
+            return False
+        waiting.append(queue_again)
+        return True
+
+    def step_raised(self, item: Step, exc: BaseException) -> bool:
+        """Finish the transition of a step that raised; report whether it only has to wait for its context.
+
+        A step never raises by itself (the task keeps the exception), so a RuntimeError while a parked step has
+        entered the same context can only say that: the callback was not called.
+        """
+        g, callback, _, _ = item
+        parked_before = self.carrier is not None and self.carrier.detached
+        if isinstance(exc, RuntimeError) and not parked_before and g.status is RUNNING:
+            if self.block_on_context(entered_context(item), lambda: self.host.enqueue(item)):
+                cas_gstatus(g, RUNNING, RUNNABLE)
+                return True
+        settle_failed(g, callback.__self__.done())  # type: ignore[attr-defined]  # the task
+        return False
+
+    def end_idle_carriers(self) -> None:
+        """End the pooled carriers: a loop that does not run keeps no suspended frames. In the hub."""
+        hub = getcurrent()
+        while self.idle:
+            carrier = self.idle.pop()
+            carrier.adopt(hub)
+            carrier.throw(GreenletExit)
+
+    def kill(self, record: Parked) -> bool:
+        """End a parked step whose loop is closing by raising GreenletExit where it stands; report whether it ended.
+
+        Its `finally` blocks run. A step that catches even that is left behind, suspended for ever.
+        """
+        g = record.g
+        if g.status not in (RUNNABLE, WAITING, PREEMPTED):
+            return False
+        self.parked.remove(record)
+        if g.status is PREEMPTED:
+            cas_from_preempted(g)
+        if g.status is WAITING:
+            cas_gstatus(g, WAITING, RUNNABLE)
+        record.throw = GreenletExit("the event loop was closed")
+        self.resume(record)
+        record.killed = True
+        return g.extra().parked is None
+
+

@@ -1,0 +1,60 @@
+"""What the runtime tells the user: structlog events. The only file that imports structlog.
+
+Library etiquette: the logger is looked up when something is said, nothing is configured, and nothing is ever logged
+in a signal handler or on top of user code: callers post here through the loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from preemptio._core._g import G
+    from preemptio._core._reasons import Verdict
+
+ADVICE: Final = {
+    "owner": "add the package to PREEMPTIO_ALLOW if its code may be interrupted between awaits",
+    "third party": "add the package to PREEMPTIO_ALLOW if its code may be interrupted between awaits",
+    "stdlib": "move the work out of the standard-library call, or into preemptio.go(function)",
+    "opcode": "one C call computes for longer than a slice; run it in asyncio.to_thread or a process",
+    "no owner": "only tasks are preempted: start the work with preemptio.go() instead of a callback",
+    "finalizer": "long work in __del__ cannot be interrupted",
+}
+
+
+def logger() -> Any:
+    """Return the library's logger, configured as the application configured structlog."""
+    import structlog
+
+    return structlog.get_logger("preemptio")
+
+
+def report_refusal(g: G, verdict: Verdict, frame: FrameType) -> None:
+    """Say once per place that a task computes and cannot be preempted, and what to do about it."""
+    logger().warning(
+        "task cannot be preempted",
+        g=g.id,
+        name=g.name,
+        verdict=str(verdict),
+        why=verdict.doc,
+        where=f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_qualname}",
+        advice=ADVICE.get(str(verdict), ""),
+    )
+
+
+def report_stragglers(gs: Sequence[G], when: str) -> None:
+    """Say which tasks outlived every attempt to end them."""
+    for g in gs:
+        logger().error("task did not stop", when=when, g=g.id, name=g.name, status=str(g.status), dump=g.dump())
+
+
+def report_stopped(g: G, when: str) -> None:
+    """Say that a task was stopped at a safe point because it did not end by itself."""
+    logger().warning("task stopped at a safe point", when=when, g=g.id, name=g.name, created_at=g.created_at)
+
+
+def report_source(wanted: str, used: str, why: str) -> None:
+    """Say that the tick comes from another source than the one asked for."""
+    logger().warning("tick source unavailable", wanted=wanted, used=used, why=why)

@@ -1,0 +1,53 @@
+"""The GC fence: no switch while the cyclic garbage collector runs below the frame.
+
+Problem. The collector keeps the heads of its lists on the C stack, and every object it looks at points into them.
+A finalizer that it calls is Python code, so a tick can arrive there; switching moves that C stack away, and the
+next object that is freed writes into whatever took its place. The interpreter crashes (3.11 and 3.12, proven).
+
+What we do. Two independent fences. `gc.callbacks` says when a collection starts and ends. And a frame named
+`__del__` anywhere in the step is refused (`_safepoint`), whoever called it. The callback can be lost - somebody may
+clear the list - so `closed` looks for it and puts it back before it believes the flag.
+
+Context: the callback runs inside the collector; `closed` in the tick handler. One per process.
+"""
+
+from __future__ import annotations
+
+import gc
+from typing import Any, Final
+
+
+class GCFence:
+    """Knows whether a collection is going on."""
+
+    def __init__(self) -> None:
+        """Start open: not installed."""
+        self._collecting = False
+        self._users = 0
+
+    def install(self) -> None:
+        """Begin to watch; counted, so that every running processor may ask for it."""
+        self._users += 1
+        if self._on_gc not in gc.callbacks:
+            gc.callbacks.insert(0, self._on_gc)
+
+    def remove(self) -> None:
+        """Stop watching when nobody needs it."""
+        self._users -= 1
+        if self._users <= 0 and self._on_gc in gc.callbacks:
+            gc.callbacks.remove(self._on_gc)
+            self._collecting = False
+
+    def closed(self) -> bool:
+        """Report whether a switch would be inside a collection; also true once when the fence had been torn down."""
+        if self._on_gc not in gc.callbacks:
+            self._collecting = False
+            gc.callbacks.insert(0, self._on_gc)
+            return True
+        return self._collecting
+
+    def _on_gc(self, phase: str, _info: dict[str, Any]) -> None:
+        self._collecting = phase == "start"
+
+
+FENCE: Final = GCFence()

@@ -1,0 +1,50 @@
+"""exec and fork: what a running tick does to them, and how that is kept from happening.
+
+exec keeps the interval timer and drops the handler: the new program is killed by the first SIGALRM. An audit hook
+on `os.exec` disarms before. fork does not inherit the timer but keeps everything else: the child would run with a
+runtime that believes it ticks; it is stopped there, and the child's copies of the loop's tasks never run again
+unless the child runs the loop itself.
+
+Context: `_on_audit` wherever the interpreter audits, hence cheap; `_in_child` in the forked child, any thread.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import weakref
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from preemptio._preempt._tick import Ticker
+
+_running: weakref.WeakSet[Ticker] = weakref.WeakSet()
+_hooked = False
+
+
+def watch(ticker: Ticker) -> None:
+    """Keep `ticker` from surviving an exec or a fork. Hooks are installed once a process: they cannot be removed."""
+    global _hooked  # noqa: PLW0603 - audit hooks are per process and for ever, so is the flag
+    _running.add(ticker)
+    if not _hooked:
+        _hooked = True
+        sys.addaudithook(_on_audit)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=_in_child)
+
+
+def unwatch(ticker: Ticker) -> None:
+    """Forget a ticker that was stopped."""
+    _running.discard(ticker)
+
+
+def _on_audit(event: str, _args: tuple[Any, ...]) -> None:
+    if event == "os.exec":
+        for ticker in list(_running):
+            ticker.disarm()
+
+
+def _in_child() -> None:
+    for ticker in list(_running):
+        ticker.abandon()
+    _running.clear()

@@ -1,0 +1,221 @@
+"""Tick sources: what makes the interpreter look up from a computing step, behind one contract.
+
+- `itimer`: setitimer(ITIMER_REAL) and SIGALRM. Everywhere but Windows. REAL and not VIRTUAL or PROF, because
+  those tick with the kernel's jiffy (a 1 ms slice becomes 8 ms) and never fire while the thread is blocked.
+- `posix`: timer_create with a real-time signal, through ctypes, on Linux. For processes whose SIGALRM belongs to
+  somebody else (pytest-timeout, an application's own alarm). Not inherited by fork, deleted by exec.
+- `none`: no tick. Checkpoints read the clock. Loops outside the main thread, Windows, or by choice.
+
+Handlers are installed without SA_RESTART (CPython's way), so that a blocking call is interrupted too.
+
+Invariants. A handler is installed only while a loop runs, only if the signal was nobody's, and what was there is
+put back only if the handler is still ours. `arm` and `disarm` are idempotent and may be called in the handler.
+
+Context: `start` and `stop` in the loop's thread, `arm`/`disarm` there and in the tick handler.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, Final, Protocol
+
+Handler = Callable[[int, FrameType | None], Any]
+
+SIGEV_SIGNAL: Final = 0
+CLOCK_MONOTONIC: Final = 1
+
+
+class TickSource(Protocol):
+    """A periodic interruption of the main thread."""
+
+    name: str
+
+    def start(self, handler: Handler) -> bool:
+        """Install `handler`; False when the signal belongs to somebody else."""
+
+    def stop(self) -> None:
+        """Disarm, and give the signal back if it is still ours."""
+
+    def arm(self, period: float) -> None:
+        """Tick every `period` seconds from now on."""
+
+    def disarm(self) -> None:
+        """Stop ticking."""
+
+    def lost(self) -> bool:
+        """Report whether somebody took the signal since `start`."""
+
+
+class _SignalSource:
+    """What both signal sources share: owning the handler of one signal."""
+
+    name = ""
+
+    def __init__(self, signum: int) -> None:
+        self.signum = signum
+        self._handler: Handler | None = None
+        self._before: Any = None
+
+    def _install(self, handler: Handler) -> bool:
+        before = signal.getsignal(self.signum)
+        if before not in (signal.SIG_DFL, signal.SIG_IGN):
+            return False
+        self._before, self._handler = before, handler
+        signal.signal(self.signum, handler)
+        return True
+
+    def _give_back(self) -> None:
+        if self._handler is not None and signal.getsignal(self.signum) == self._handler:
+            # A tick may be on its way still. The default action of both signals is to kill the process.
+            before = signal.SIG_IGN if self._before is signal.SIG_DFL else self._before
+            signal.signal(self.signum, before)
+            signal.signal(self.signum, self._before)
+        self._handler = None
+
+    def lost(self) -> bool:
+        """Report whether the handler is not ours any more."""
+        return self._handler is not None and signal.getsignal(self.signum) != self._handler
+
+
+class ItimerSource(_SignalSource):
+    """setitimer(ITIMER_REAL): one timer a process."""
+
+    name = "itimer"
+
+    def __init__(self) -> None:
+        """Use SIGALRM."""
+        super().__init__(signal.SIGALRM)
+
+    def start(self, handler: Handler) -> bool:
+        """Install the handler unless SIGALRM or the timer is in use."""
+        return signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0) and self._install(handler)
+
+    def stop(self) -> None:
+        """Disarm and restore."""
+        if self._handler is not None and not self.lost():
+            self.disarm()
+        self._give_back()
+
+    def arm(self, period: float) -> None:
+        """Set the timer. 0.6 us."""
+        signal.setitimer(signal.ITIMER_REAL, period, period)
+
+    def disarm(self) -> None:
+        """Clear the timer."""
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+
+
+class _Timespec(ctypes.Structure):
+    _fields_ = (("tv_sec", ctypes.c_long), ("tv_nsec", ctypes.c_long))
+
+
+class _Itimerspec(ctypes.Structure):
+    _fields_ = (("it_interval", _Timespec), ("it_value", _Timespec))
+
+
+class _Sigevent(ctypes.Structure):
+    _fields_ = (
+        ("sigev_value", ctypes.c_void_p),
+        ("sigev_signo", ctypes.c_int),
+        ("sigev_notify", ctypes.c_int),
+        ("padding", ctypes.c_char * 48),
+    )
+
+
+class PosixTimerSource(_SignalSource):
+    """timer_create(CLOCK_MONOTONIC) with the highest free real-time signal (scanned last, so it delays no other)."""
+
+    name = "posix"
+
+    def __init__(self) -> None:
+        """Load the C library's timer functions."""
+        free = [n for n in range(signal.SIGRTMAX, signal.SIGRTMIN, -1) if signal.getsignal(n) is signal.SIG_DFL]
+        super().__init__(free[0] if free else int(signal.SIGRTMAX))
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._timer: ctypes.c_void_p | None = None
+
+    def start(self, handler: Handler) -> bool:
+        """Install the handler and make a timer."""
+        if not self._install(handler):
+            return False
+        event = _Sigevent(None, self.signum, SIGEV_SIGNAL, b"")
+        timer = ctypes.c_void_p()
+        if self._libc.timer_create(CLOCK_MONOTONIC, ctypes.byref(event), ctypes.byref(timer)) != 0:
+            self._give_back()
+            return False
+        self._timer = timer
+        return True
+
+    def stop(self) -> None:
+        """Delete the timer and restore."""
+        if self._timer is not None:
+            self._libc.timer_delete(self._timer)
+            self._timer = None
+        self._give_back()
+
+    def arm(self, period: float) -> None:
+        """Set the timer."""
+        self._set(period)
+
+    def disarm(self) -> None:
+        """Clear the timer."""
+        self._set(0.0)
+
+    def _set(self, period: float) -> None:
+        if self._timer is not None:
+            span = _Timespec(int(period), int(period % 1 * 1e9))
+            self._libc.timer_settime(self._timer, 0, ctypes.byref(_Itimerspec(span, span)), None)
+
+
+class NullSource:
+    """No tick."""
+
+    name = "none"
+
+    def start(self, handler: Handler) -> bool:  # noqa: ARG002 - the contract's signature
+        """Do nothing, successfully."""
+        return True
+
+    def stop(self) -> None:
+        """Do nothing."""
+
+    def arm(self, period: float) -> None:
+        """Do nothing."""
+
+    def disarm(self) -> None:
+        """Do nothing."""
+
+    def lost(self) -> bool:
+        """Return False: there is nothing to lose."""
+        return False
+
+
+def signals_work_here() -> bool:
+    """Report whether this thread of this process can take timer signals at all."""
+    return hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
+
+
+def candidates(choice: str) -> list[Callable[[], TickSource]]:
+    """Return the sources to try, in order, for the knob `source`."""
+    if choice == "none" or not signals_work_here():
+        return [NullSource]
+    posix: list[Callable[[], TickSource]] = [PosixTimerSource] if sys.platform == "linux" else []
+    if choice == "itimer":
+        return [ItimerSource, NullSource]
+    if choice == "posix":
+        return [*posix, NullSource]
+    return [ItimerSource, *posix, NullSource]
+
+
+def open_source(choice: str, handler: Handler) -> TickSource:
+    """Start the first source that is free; the null source always is."""
+    for make in candidates(choice):
+        source = make()
+        if source.start(handler):
+            return source
+    return NullSource()

@@ -1,0 +1,202 @@
+"""The tick: notices that a step has used its slice, and takes the CPU from it. Go's sysmon and doSigPreempt.
+
+Problem. Python cannot be interrupted at a chosen time except by a signal, and a signal costs 25 us of machine time
+whatever its handler does. So neither a timer per step nor a fast timer for ever.
+
+What we do. The timer is periodic while steps run. A tick compares the identity of the step with what the tick
+before saw: the same step at two looks has used its slice. A step that follows a preemption, and one that is
+resumed, started at a tick, so for those one look is enough. Two ticks without a step disarm the timer; the next
+batch arms it again. A step that overruns while many wait gets a shorter period, down to `FLOOR`, so that the
+burst as a whole stays within `TARGET`; one that cannot be stopped gets longer and longer ones.
+
+Every attempt is acknowledged (`carrier.preempt_gen`), also a refused one: a requester must be able to tell
+"refused, ask again" from "still on its way".
+
+Context: `on_tick` is a Python signal handler: it runs on top of any frame of the main thread, the runtime's own
+included, and inside C functions that poll for signals. It allocates little, logs nothing, takes no locks, and
+raises only what a G is meant to get.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import TYPE_CHECKING, Final
+
+from preemptio._core._gstatus import RUNNING
+from preemptio._core._reasons import PreemptKind, Verdict
+from preemptio._preempt import _process
+from preemptio._preempt._gcfence import FENCE
+from preemptio._preempt._seek import Seeker
+from preemptio._preempt._sources import NullSource, TickSource, open_source
+
+if TYPE_CHECKING:
+    from preemptio._core._g import G
+    from preemptio._core._processor import Processor
+    from preemptio._preempt._safepoint import SafePoints
+
+TARGET: Final = 0.012
+"""Seconds within which every step of a burst of hogs should have had its first turn."""
+
+FLOOR: Final = 0.000_15
+"""Seconds: the shortest period; a tick itself costs a sixth of it."""
+
+IDLE_TICKS: Final = 2
+"""Ticks without a step after which the timer is disarmed."""
+
+BACK_OFF_AFTER: Final = 4
+BACK_OFF_MAX: Final = 32
+"""Refusals of one step before its ticks get rarer, and the most that a period is stretched."""
+
+DRAIN_EVERY: Final = 64
+"""Refused ticks after which the loop's wake-up pipe is emptied: it holds 278 bytes, and every tick writes one."""
+
+REPORT_AFTER: Final = 20
+"""Refusals of one step after which the user is told, once per place."""
+
+HOPELESS: Final = frozenset({Verdict.OFF, Verdict.MASKED, Verdict.GC, Verdict.TRACER, Verdict.NOT_RUNNING})
+"""Verdicts that no other place in the step would change: seeking is pointless."""
+
+
+class Ticker:
+    """One processor's tick."""
+
+    def __init__(
+        self, p: Processor, rules: SafePoints, choice: str, report: Callable[[G, Verdict, FrameType], None]
+    ) -> None:
+        """Make a ticker that is not started; `report(g, verdict, frame)` tells the user of a step that stays refused."""
+        self._p = p
+        self._rules = rules
+        self._choice = choice
+        self._report = report
+        self._source: TickSource = NullSource()
+        self._seeker = Seeker(p, rules, self._found)
+        self._period = 0.0
+        self._idle = 0
+        self._refused = 0
+        self._refused_tick = -1
+
+    @property
+    def source(self) -> str:
+        """The name of the source in use."""
+        return self._source.name
+
+    # -- the loop's thread -----------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Take a source; called when the loop begins to run."""
+        p = self._p
+        self._source = open_source(self._choice, self.on_tick)
+        p.clocked = self._source.name == "none"
+        p.armed = p.clocked  # nothing to arm
+        FENCE.install()
+        _process.watch(self)
+
+    def stop(self) -> None:
+        """Give the source back; called when the loop ends to run."""
+        if self._seeker.armed:
+            self._seeker.disarm()
+        self._source.stop()
+        self._source = NullSource()
+        self._period = 0.0
+        self._p.armed = False
+        FENCE.remove()
+        _process.unwatch(self)
+
+    def arm(self) -> None:
+        """Begin to tick: a batch of steps starts. Called by the host when `p.armed` is false."""
+        p = self._p
+        if self._source.lost():
+            self._source = open_source(self._choice, self.on_tick)  # somebody took the signal: leave it to them
+            p.clocked = self._source.name == "none"
+        p.seen = -1
+        p.cpu_mark = time.thread_time()
+        self._idle = 0
+        self._period = 0.0
+        self._set_period(p.slice)
+        p.armed = True
+
+    def disarm(self) -> None:
+        """Stop ticking until the next batch."""
+        self._source.disarm()
+        self._period = 0.0
+        self._p.armed = self._p.clocked
+
+    def abandon(self) -> None:
+        """Forget the timer, which a fork did not inherit. In the forked child."""
+        self._period = 0.0
+        self._p.armed = False
+
+    def _set_period(self, period: float) -> None:
+        if period != self._period:
+            self._period = period
+            self._source.arm(period)
+
+    # -- the signal handler ----------------------------------------------------------------------------------------
+
+    def on_tick(self, _signum: int, frame: FrameType | None) -> None:
+        """Look at what runs; take the CPU from a step that was there before."""
+        p = self._p
+        step = p.step
+        if step is None or p.carrier is None or frame is None:
+            self._idle += 1
+            if self._idle >= IDLE_TICKS:
+                self.disarm()
+            return
+        self._idle = 0
+        g = step[0]
+        if p.seen != p.schedtick:
+            p.seen = p.schedtick
+            p.attention = True  # the batch has lasted a tick: let I/O and timers be polled after this step
+            p.charge(g)
+            self._set_period(p.slice)
+            return
+        if g.status is not RUNNING or time.monotonic() - p.resumed_at < self._period / 2:
+            return
+        self._overrun(p, g, frame)
+
+    def _overrun(self, p: Processor, g: G, frame: FrameType) -> None:
+        carrier = p.carrier
+        p.request(g)
+        verdict = self._rules.verdict(g, frame)
+        if carrier is not None:
+            carrier.preempt_gen += 1
+        if verdict is Verdict.SAFE:
+            waiting = p.host.backlog()
+            self._set_period(max(FLOOR, min(p.slice, TARGET / waiting)) if waiting else p.slice)
+            self._inject(g, PreemptKind.ASYNC)
+            return
+        self._refuse(p, g, frame, verdict)
+
+    def _inject(self, g: G, kind: PreemptKind) -> None:
+        """Stop the G on top of the interrupted frame: asyncPreempt."""
+        if self._seeker.armed:
+            self._seeker.disarm()
+        extra = g.extra()
+        extra.async_safe_point = True
+        try:
+            self._p.preempt(g, kind)
+        finally:
+            extra.async_safe_point = False
+
+    def _found(self, g: G) -> None:
+        """Stop the G where the search ended. In the trace callback, inside `sys.call_tracing`."""
+        if g.status is RUNNING and g.preempt:
+            self._inject(g, PreemptKind.SEEK)
+
+    def _refuse(self, p: Processor, g: G, frame: FrameType, verdict: Verdict) -> None:
+        refusals = g.extra().refusals
+        refusals[verdict] = refusals.get(verdict, 0) + 1
+        if self._refused_tick != p.schedtick:
+            self._refused_tick, self._refused = p.schedtick, 0
+        self._refused += 1
+        if verdict not in HOPELESS and not self._seeker.armed:
+            self._seeker.arm(g, frame)
+        if self._refused > BACK_OFF_AFTER:
+            stretch = min(2 ** (self._refused - BACK_OFF_AFTER), BACK_OFF_MAX)
+            self._set_period(p.slice * stretch)
+        if self._refused % DRAIN_EVERY == 0:
+            p.host.drain_wakeups()
+        if self._refused == REPORT_AFTER:
+            p.host.post(self._report, g, verdict, frame)
