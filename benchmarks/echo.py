@@ -78,8 +78,13 @@ async def serve(variant: str, seconds: float) -> tuple[float, float]:
     lines: list[tuple[bytes, Spent]] = []
     ended = loop.create_future()
 
+    os.set_blocking(pipe, False)
+
     def read() -> None:
-        data = os.read(pipe, 100)
+        try:
+            data = os.read(pipe, 100)
+        except BlockingIOError:
+            return
         lines.append((data, now()))
         if not data:
             loop.remove_reader(pipe)

@@ -58,3 +58,8 @@ def report_stopped(g: G, when: str) -> None:
 def report_source(wanted: str, used: str, why: str) -> None:
     """Say that the tick comes from another source than the one asked for."""
     logger().warning("tick source unavailable", wanted=wanted, used=used, why=why)
+
+
+def report_internal(where: str, exc: BaseException) -> None:
+    """Say that the runtime itself failed somewhere that must not raise."""
+    logger().error("internal error, please report it", where=where, exc_info=exc)

@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import inspect
 from collections.abc import Callable, Coroutine
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast, overload
 
 from preemptio._aio._runtime import RuntimeLoop
@@ -22,6 +23,8 @@ from preemptio._preempt._safepoint import GO_FRAMES
 
 if TYPE_CHECKING:
     from contextvars import Context
+
+    from preemptio._core._g import G
 
 T = TypeVar("T")
 
@@ -92,12 +95,13 @@ def go(
     coro = _coroutine(fn, args, kwargs)
     try:
         loop = _loop()
-        _check_options(nice, cancel)
-        task = cast("Any", loop).create_task(coro, name=name, context=context)
+        if nice or cancel != "await":
+            _check_options(nice, cancel)
+        task = loop.create_task(coro, name=name, context=context)
     except BaseException:
         coro.close()  # else: "coroutine was never awaited", on top of the error
         raise
-    g = getattr(task, "g", None)
+    g: G | None = getattr(task, "g", None)
     if g is None:
         with contextlib.suppress(Exception):
             task.cancel()
@@ -112,7 +116,10 @@ def go(
 
 
 def _coroutine(fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Coroutine[Any, Any, Any]:
-    if asyncio.iscoroutine(fn):
+    if type(fn) is FunctionType and not kwargs:  # the common cases first: asking inspect costs a microsecond
+        if fn.__code__.co_flags & inspect.CO_COROUTINE:
+            return cast("Coroutine[Any, Any, Any]", fn(*args))
+    elif asyncio.iscoroutine(fn):
         if args or kwargs:
             fn.close()
             msg = "go(coroutine) takes no arguments for it; pass the function: preemptio.go(fn, ...)"

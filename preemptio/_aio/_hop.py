@@ -128,6 +128,7 @@ class HopLoop(RuntimeLoop):
     def _batch(self) -> None:
         p = self._p
         p.now = time.monotonic()
+        p.active = True
         if not p.armed:
             self.arm()
         p.run_batch()

@@ -23,6 +23,7 @@ Context: `_run_mark` in the hub, as uvloop's callback; `drain` on a carrier.
 from __future__ import annotations
 
 import gc
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -117,10 +118,14 @@ class RunAheadLoop(HopLoop):
 
     def _run_mark(self) -> None:
         """Drain the run whose turn it is. In the hub."""
-        queue, runs = self._queue, self._runs
+        p, queue, runs = self._p, self._queue, self._runs
         queue.appendleft(self._mark)
+        p.now = time.monotonic()
+        p.active = True
+        if not p.armed:
+            self.arm()
         try:
-            self._batch()
+            p.run_batch()
         finally:
             if not runs[0]:
                 runs.popleft()

@@ -107,13 +107,14 @@ class RuntimeLoop:
     def _start_runtime(self) -> None:
         if self._running_since is None:
             self._running_since = (set_current_processor(self._p),)
+            self._p.begin()
             self._ticker.start()
 
     def _stop_runtime(self) -> None:
         if self._running_since is not None:
             (before,), self._running_since = self._running_since, None
             self._ticker.stop()
-            self._p.end_idle_carriers()
+            self._p.end()
             set_current_processor(before)
 
     def _end_carriers(self) -> None:
@@ -123,13 +124,14 @@ class RuntimeLoop:
             return
         left = []
         before = set_current_processor(p)
+        p.begin()
         try:
             for record in list(p.standing.values()):
                 if not p.kill(record):
                     left.append(record.g)
         finally:
             set_current_processor(before)
-            p.end_idle_carriers()
+            p.end()
         if left:
             report_stragglers(left, "loop.close()")
 

@@ -19,8 +19,9 @@ from types import BuiltinMethodType, CodeType, FrameType
 from typing import Any, Final
 from weakref import ref
 
+from preemptio._aio._task import Task
 from preemptio._core._g import G
-from preemptio._core._gstatus import DEAD, IDLE, WAITING, cas_gstatus
+from preemptio._core._gstatus import DEAD, IDLE, RUNNING, WAITING, cas_gstatus
 from preemptio._core._step import ready
 
 
@@ -74,8 +75,8 @@ def birth_place(depth: int) -> tuple[CodeType | None, int]:
     return None, -1
 
 
-def newproc(task: Any, depth: int = 3) -> G:
-    """Make the G of a task that has none: Go's newproc. `depth`: frames between here and the creator's."""
+def newproc(task: Any, depth: int) -> G:
+    """Make the G of a task that has none: Go's newproc. `depth`: frames that are surely not the creator's."""
     code, lasti = birth_place(depth)
     task.g = g = G(ref(task), code, lasti)
     return g
@@ -85,7 +86,7 @@ def adopt(task: Any) -> G:
     """Return the G of a task, making it for one that came to be without scheduling a step (eager start)."""
     g: G | None = getattr(task, "g", None)
     if g is None:
-        g = newproc(task)
+        g = newproc(task, depth=2)
         cas_gstatus(g, IDLE, DEAD if task.done() else WAITING)
     return g
 
@@ -96,14 +97,20 @@ def capture(callback: Callable[..., Any]) -> G | None:
     Raises:
         InternalError: the G is runnable already.
     """
-    if type(callback) is STEP:
+    cls = type(callback)
+    if cls is STEP:
         task = callback.__self__  # type: ignore[attr-defined]
-    elif type(callback) is BuiltinMethodType and callback.__name__ == WAKEUP:
+    elif cls is BuiltinMethodType:
         task = callback.__self__
+        if type(task) is not Task and callback.__name__ != WAKEUP:
+            return None
     else:
         return None
     g: G | None = getattr(task, "g", None)
     if g is None:
-        g = newproc(task)
+        g = newproc(task, 5 if type(task) is Task else 4)  # newproc, capture, call_soon, (our create_task)
+    status = g.status
+    if status is not WAITING and status is not RUNNING and cls is not STEP and callback.__name__ != WAKEUP:
+        return None  # another built-in method of a task of ours; the name is asked for late because it is dear
     ready(g)
     return g

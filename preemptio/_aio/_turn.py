@@ -25,6 +25,7 @@ import heapq
 import time
 from asyncio import base_events, events
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from preemptio._aio._runtime import RuntimeLoop
@@ -61,6 +62,7 @@ class DebugStep:
             msg = "the context is entered by a parked step"  # what Context.run says; Handle._run would log it
             raise RuntimeError(msg)
         self.loop._run_timed(self.handle)
+        del self, _callback  # as Handle._run does: the traceback of an exception may keep this frame
 
 
 class _End:
@@ -189,6 +191,7 @@ class TurnLoop(RuntimeLoop):
                 if self._stopping:
                     return True
                 continue
+            p.active = True
             if not p.armed:
                 self.arm()
             if not self._end_queued:
@@ -229,13 +232,13 @@ class TurnLoop(RuntimeLoop):
     def _run_handle(self, handle: events.Handle) -> None:
         """Run what is not a task's step: a callback."""
         p = self._p
-        context = handle._context  # type: ignore[attr-defined]
-        if p.blocked_contexts and p.block_on_context(context, lambda: self._ready.append(handle)):
+        if p.blocked_contexts and p.block_on_context(handle._context, partial(self._ready.append, handle)):  # type: ignore[attr-defined]
             return
         if self._debug:
             self._run_timed(handle)
         else:
             handle._run()
+        del handle
 
     def _run_timed(self, handle: events.Handle) -> None:
         start = self.time()  # type: ignore[attr-defined]
@@ -248,12 +251,14 @@ class TurnLoop(RuntimeLoop):
         if taken >= self.slow_callback_duration:  # type: ignore[attr-defined]
             text = base_events._format_handle(handle)  # type: ignore[attr-defined]
             base_events.logger.warning("Executing %s took %.3f seconds", text, taken)  # type: ignore[attr-defined]
+        del handle
 
     # -- polling ---------------------------------------------------------------------------------------------------------
 
     def _poll(self) -> None:
         """Poll I/O, then move the timers that are due into the queue: asyncio's own order."""
         scheduled = self._drop_cancelled_timers() if self._scheduled else None
+        self._p.active = False
         timeout: float | None
         if self._ready or self._stopping or self._p.parked.heap:
             timeout = 0

@@ -19,12 +19,16 @@ Context: `run` on the carrier, the rest in the hub; always the loop's thread.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from greenlet import greenlet
 
 if TYPE_CHECKING:
     from preemptio._core._processor import Processor
+
+
+POOL: Final = 16
+"""Idle carriers kept. One serves a program without hogs; each costs a few KB, and 8 us to make anew."""
 
 
 class Carrier(greenlet):
@@ -36,24 +40,24 @@ class Carrier(greenlet):
         """Make a carrier that has not run yet; the first switch to it starts `run`."""
         super().__init__()
         self.p = p
-        self.hub: greenlet | None = None
+        self.hub: greenlet = p.hub  # and its parent, since carriers are made in the hub; writer: adopt
         self.detached = False  # writer: Processor._stand (True), run (False)
         self.preempt_gen = 0  # attempts to preempt what runs here, refused ones included; writer: the tick
 
     def run(self) -> None:
         """Drain batches until the pool is full or the processor ends."""
         p = self.p
-        drain = p.host.drain
+        drain, idle = p.host.drain, p.idle
         while True:
             drain(self)
             if self.detached:
                 self.detached = False
                 p.step_left(p.step)
-            if not p.retire(self):
-                return
-            self.hub.switch()  # type: ignore[union-attr]  # set before the first switch to a carrier
+                if len(idle) >= POOL:
+                    return
+            idle.append(self)
+            self.hub.switch()
 
     def adopt(self, hub: greenlet) -> None:
         """Make `hub` the greenlet that this carrier goes back to."""
-        if self.hub is not hub:
-            self.parent = self.hub = hub
+        self.parent = self.hub = hub

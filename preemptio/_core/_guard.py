@@ -18,10 +18,12 @@ handler; `restore` on carriers and in the hub.
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from preemptio._core._current import current_processor
 from preemptio._core._gstatus import RUNNING
+from preemptio._core._headroom import NoRoomError
 from preemptio._core._reasons import PreemptKind
 
 if TYPE_CHECKING:
@@ -139,4 +141,5 @@ def _checkpoint() -> None:
     if g is not None:
         p = current_processor()
         if p is not None:
-            p.preempt(g, PreemptKind.SYNC)
+            with contextlib.suppress(NoRoomError):  # the next checkpoint, further out, takes the request
+                p.preempt(g, PreemptKind.SYNC)

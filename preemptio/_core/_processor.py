@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
@@ -39,16 +39,13 @@ from preemptio._core._gstatus import (
     cas_gstatus,
     cas_to_preempt_scan,
 )
+from preemptio._core._headroom import require_headroom
 from preemptio._core._parked import NICE_WEIGHT, Parked, ParkedQueue, Step, entered_context
 from preemptio._core._step import settle_failed
 
 if TYPE_CHECKING:
     from preemptio._core._g import G
     from preemptio._core._reasons import PreemptKind
-
-POOL: Final = 16
-"""Idle carriers kept. One serves a program without hogs; each costs a few KB, and 8 us to make anew."""
-
 
 class Host(Protocol):
     """What a kind of event loop gives the processor: its queue, and what it keeps per running task."""
@@ -86,6 +83,7 @@ class Processor:
 
     __slots__ = (
         "__weakref__",
+        "active",
         "armed",
         "asked",
         "attention",
@@ -122,8 +120,10 @@ class Processor:
         self.attention = False
         self.now = 0.0  # monotonic time of the last turn
         self.armed = False  # the tick source runs; writers: the tick and the host that arms it
+        self.active = False  # steps run or are about to: set before `armed` is looked at, so that an idle tick
+        # cannot disarm between the look and the step
         # Switching. Written in the hub, except carrier = None by _stand.
-        self.hub: greenlet | None = None
+        self.hub: greenlet = None  # the greenlet in which the base loop runs; set when it starts to run
         self.carrier: Carrier | None = None
         self.handoff: Parked | None = None  # drained from the queue: the hub resumes it next
         self.idle: list[Carrier] = []
@@ -174,7 +174,12 @@ class Processor:
     # -- giving up the CPU, on a carrier -----------------------------------------------------------------------
 
     def preempt(self, g: G, kind: PreemptKind) -> None:
-        """Take the CPU from the running G: give way, or stop for a suspender. Returns when it runs again."""
+        """Take the CPU from the running G: give way, or stop for a suspender. Returns when it runs again.
+
+        Raises:
+            NoRoomError: no room on the stack to do it; nothing was changed.
+        """
+        require_headroom()
         extra = g.extra()
         extra.preemptions[kind] = extra.preemptions.get(kind, 0) + 1
         if extra.preempt_stop:
@@ -212,13 +217,18 @@ class Processor:
         """RUNNING -> WAITING in the middle of a step (`preemptio.wait`); `unpark` owes it the CPU. proc.go, gopark.
 
         Returns the record that the caller must arrange to be unparked, and then pass to `stand`.
+
+        Raises:
+            NoRoomError: no room on the stack to do it; nothing was changed.
         """
+        require_headroom()
         record = self._detach(g)
         cas_gstatus(g, RUNNING, WAITING)
         return record
 
     def goyield(self, g: G) -> Parked:
         """RUNNING -> RUNNABLE at the tail of the ordinary queue: `await sleep(0)` through `preemptio.wait`."""
+        require_headroom()
         record = self._detach(g)
         cas_gstatus(g, RUNNING, RUNNABLE)
         self.host.enqueue(record)
@@ -249,7 +259,7 @@ class Processor:
         self.carrier = None
         self.step = None
         self.nparked_ever += 1
-        self.hub.switch()  # type: ignore[union-attr]  # a carrier runs, so there is a hub
+        self.hub.switch()
         if record.throw is not None:
             exc, record.throw = record.throw, None
             raise exc
@@ -258,8 +268,16 @@ class Processor:
 
     def run_batch(self) -> None:
         """Let a carrier drain a batch of steps, then resume what it handed over."""
-        carrier = self.idle.pop() if self.idle else Carrier(self)
-        self._switch(carrier, carrier)
+        idle = self.idle
+        self.carrier = carrier = idle.pop() if idle else Carrier(self)
+        try:
+            carrier.switch()
+        finally:
+            self.active = False
+            self.carrier = None
+            self.step = None
+            if self.attention:
+                self.settle()
         while self.handoff is not None:
             record, self.handoff = self.handoff, None
             self.resume(record)
@@ -278,6 +296,7 @@ class Processor:
         g = record.g
         if record.killed:
             return
+        self.active = True
         if not self.armed:
             self.host.arm()
         cas_gstatus(g, RUNNABLE, RUNNING)
@@ -291,23 +310,19 @@ class Processor:
         self.cpu_mark = time.thread_time()
         self.attention = True  # its carrier must not take a second step
         self.host.enter(record.token)
-        try:
-            self._switch(record.carrier, record.standing_on)
-        finally:
-            if record.carrier.dead:  # of KeyboardInterrupt, SystemExit or kill(): it did not come to step_left
-                self.step_left(record.step)
-
-    def _switch(self, carrier: Carrier, target: greenlet) -> None:
-        self.hub = hub = getcurrent()
-        carrier.adopt(hub)
+        carrier = record.carrier
+        if carrier.hub is not self.hub:
+            carrier.adopt(self.hub)
         self.carrier = carrier
         try:
-            target.switch()
+            record.standing_on.switch()
         finally:
+            self.active = False
             self.carrier = None
             self.step = None
-            if self.attention:
-                self.settle()
+            self.settle()
+            if carrier.dead:  # of KeyboardInterrupt, SystemExit or kill(): it did not come to step_left
+                self.step_left(record.step)
 
     def settle(self) -> None:
         """Drop what was asked of a step that is over. In the hub."""
@@ -332,13 +347,6 @@ class Processor:
         return True
 
     # -- carriers ------------------------------------------------------------------------------------------------
-
-    def retire(self, carrier: Carrier) -> bool:
-        """Take a carrier back into the pool; report whether there was room. On that carrier."""
-        if len(self.idle) < POOL:
-            self.idle.append(carrier)
-            return True
-        return False
 
     def step_left(self, step: Step | None) -> None:
         """Note that a parked step has ended: its context is free again. On its carrier, before it retires."""
@@ -370,13 +378,14 @@ class Processor:
         settle_failed(g, callback.__self__.done())  # type: ignore[attr-defined]  # the task
         return False
 
-    def end_idle_carriers(self) -> None:
+    def begin(self) -> None:
+        """Take the current greenlet as the hub: the loop starts to run in it."""
+        self.hub = getcurrent()
+
+    def end(self) -> None:
         """End the pooled carriers: a loop that does not run keeps no suspended frames. In the hub."""
-        hub = getcurrent()
         while self.idle:
-            carrier = self.idle.pop()
-            carrier.adopt(hub)
-            carrier.throw(GreenletExit)
+            self.idle.pop().throw(GreenletExit)
 
     def kill(self, record: Parked) -> bool:
         """End a parked step whose loop is closing by raising GreenletExit where it stands; report whether it ended.

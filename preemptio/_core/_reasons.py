@@ -71,6 +71,7 @@ class Verdict(Reason):
     STDLIB = "stdlib", "inside a standard-library module that keeps state of its own (asyncio, threading, logging, ...)"
     IMPORT = "import", "inside an import: other tasks would see a half-built module"
     THIRD_PARTY = "third party", "inside an async-aware library, which assumes that nothing runs between its awaits"
+    STACK = "stack", "too close to the recursion limit to leave the carrier"
     ERROR = "error", "the rules themselves failed; see the internal error in the log"
 
 

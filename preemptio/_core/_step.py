@@ -54,6 +54,8 @@ def run_step(p: Processor, item: Step) -> bool:
         context.run(step)
     if g.status is RUNNING:
         g.status = DEAD if step.__self__.done() else WAITING  # type: ignore[attr-defined]  # the task
+    # An exception that the task keeps may keep this frame (by its traceback's f_back), and so the task itself.
+    del item, g, step, args, context
     return p.attention
 
 

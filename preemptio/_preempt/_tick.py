@@ -25,7 +25,9 @@ from types import FrameType
 from typing import TYPE_CHECKING, Final
 
 from preemptio._core._gstatus import RUNNING
+from preemptio._core._headroom import NoRoomError
 from preemptio._core._reasons import PreemptKind, Verdict
+from preemptio._log import report_internal
 from preemptio._preempt import _process
 from preemptio._preempt._gcfence import FENCE
 from preemptio._preempt._seek import Seeker
@@ -76,6 +78,7 @@ class Ticker:
         self._idle = 0
         self._refused = 0
         self._refused_tick = -1
+        self._broken = False
 
     @property
     def source(self) -> str:
@@ -137,37 +140,55 @@ class Ticker:
 
     def on_tick(self, _signum: int, frame: FrameType | None) -> None:
         """Look at what runs; take the CPU from a step that was there before."""
+        try:
+            g = self._look(frame)
+        except Exception as exc:  # noqa: BLE001 - the frame below is the user's: an error of ours must not surface there
+            self._failed(exc)
+            return
+        if g is not None:
+            self._inject(g, PreemptKind.ASYNC)
+
+    def _look(self, frame: FrameType | None) -> G | None:
+        """Return the G that must and may be stopped now."""
         p = self._p
-        step = p.step
-        if step is None or p.carrier is None or frame is None:
+        if not p.active or frame is None:
             self._idle += 1
             if self._idle >= IDLE_TICKS:
                 self.disarm()
-            return
+            return None
         self._idle = 0
+        step = p.step
+        if step is None:
+            return None
         g = step[0]
         if p.seen != p.schedtick:
             p.seen = p.schedtick
             p.attention = True  # the batch has lasted a tick: let I/O and timers be polled after this step
             p.charge(g)
             self._set_period(p.slice)
-            return
+            return None
         if g.status is not RUNNING or time.monotonic() - p.resumed_at < self._period / 2:
-            return
-        self._overrun(p, g, frame)
+            return None
+        return self._overrun(p, g, frame)
 
-    def _overrun(self, p: Processor, g: G, frame: FrameType) -> None:
+    def _overrun(self, p: Processor, g: G, frame: FrameType) -> G | None:
         carrier = p.carrier
         p.request(g)
         verdict = self._rules.verdict(g, frame)
         if carrier is not None:
             carrier.preempt_gen += 1
-        if verdict is Verdict.SAFE:
-            waiting = p.host.backlog()
-            self._set_period(max(FLOOR, min(p.slice, TARGET / waiting)) if waiting else p.slice)
-            self._inject(g, PreemptKind.ASYNC)
-            return
-        self._refuse(p, g, frame, verdict)
+        if verdict is not Verdict.SAFE:
+            self._refuse(p, g, frame, verdict)
+            return None
+        waiting = p.host.backlog()
+        self._set_period(max(FLOOR, min(p.slice, TARGET / waiting)) if waiting else p.slice)
+        return g
+
+    def _failed(self, exc: Exception) -> None:
+        """Report a fault of the tick itself, from the loop; the step goes on as if it had been refused."""
+        if not self._broken:
+            self._broken = True
+            self._p.host.post(report_internal, "tick", exc)
 
     def _inject(self, g: G, kind: PreemptKind) -> None:
         """Stop the G on top of the interrupted frame: asyncPreempt."""
@@ -177,6 +198,8 @@ class Ticker:
         extra.async_safe_point = True
         try:
             self._p.preempt(g, kind)
+        except NoRoomError:
+            extra.refusals[Verdict.STACK] = extra.refusals.get(Verdict.STACK, 0) + 1
         finally:
             extra.async_safe_point = False
 

@@ -1,23 +1,17 @@
-"""The synchronous half of the stress program: jobs whose result depends on their random generator only.
+"""Jobs of control flow: recursion, generators, sorts with keys in Python, exceptions.
 
-Each job leans on something that a switch in the wrong place would break: the C stack below a sort's key function, the
-exception state in a handler, a generator's frame, a finalizer, a context variable that the decimal module keeps.
-They are written the way users write, and none knows that it is interrupted.
+Each leans on something that a switch in the wrong place would break - the C stack below a sort's key function, the
+exception state in a handler, a generator's frame - and its result depends on its random generator only. They
+are written the way users write, and none knows that it is interrupted.
 """
 
 from __future__ import annotations
 
 import contextlib
-import decimal
 import functools
-import gc
-import json
 import random
-import re
 import sys
-from collections import Counter
 from collections.abc import Callable, Generator, Iterator
-from fractions import Fraction
 from typing import Any
 
 
@@ -141,79 +135,4 @@ def exceptions(rng: random.Random) -> Any:
     return out, log
 
 
-def text(rng: random.Random) -> Any:
-    """Count, format, split, join and substitute: dictionaries, strings and a callback from `re`."""
-    words = ["".join(rng.choices("abcdefgh", k=rng.randint(2, 5))) for _ in range(300)]
-    counts: dict[str, int] = {}
-    for word in words:
-        counts[word] = counts.get(word, 0) + 1
-    by_letter: dict[str, list[str]] = {}
-    for word, count in counts.items():
-        by_letter.setdefault(word[0], []).append(f"{word:>6}:{count:03d}")
-
-    def shout(match: re.Match[str]) -> str:
-        return "".join(c.upper() if i % 2 else c for i, c in enumerate(match[0]))
-
-    line = re.sub(r"[abc]+", shout, " ".join(words))
-    return sorted(by_letter.items()), Counter(line).most_common(5), line.title()[:200]
-
-
-def documents(rng: random.Random) -> Any:
-    """Encode and decode with hooks in Python: the C encoder calls back into us."""
-
-    def build(depth: int) -> Any:
-        if depth == 0:
-            return rng.choice([rng.random(), rng.randint(-9, 9), {1, 2, rng.randint(3, 9)}, None, "text"])
-        return {f"k{i}": [build(depth - 1) for _ in range(2)] for i in range(3)}
-
-    def encode(value: Any) -> Any:
-        return {"set": sorted(value)}
-
-    def decode(value: dict[str, Any]) -> Any:
-        return ("set", *value["set"]) if "set" in value else sorted(value.items())
-
-    return json.loads(json.dumps(build(3), default=encode), object_hook=decode)
-
-
-def numbers(rng: random.Random) -> Any:
-    """Compute with big integers, fractions, and decimals whose precision is a context variable."""
-    big = functools.reduce(lambda a, b: a * b % (10**300 + 7), (rng.randint(2, 10**30) for _ in range(40)))
-    exact = sum((Fraction(rng.randint(1, 9), rng.randint(1, 9)) for _ in range(15)), Fraction())
-    with decimal.localcontext() as context:
-        context.prec = rng.randint(20, 40)
-        root = decimal.Decimal(2)
-        for _ in range(40):
-            root = (root + decimal.Decimal(rng.randint(2, 9)) / root) / 2
-    return str(big), str(exact), str(root), decimal.getcontext().prec
-
-
-class Knot:
-    """A cycle with a finalizer that computes: the collector runs it in the middle of whatever allocates."""
-
-    def __init__(self, tally: list[int], n: int) -> None:
-        self.me, self.tally, self.n = self, tally, n
-
-    def __del__(self) -> None:
-        self.tally.append(sum(i % 3 for i in range(self.n)))
-
-
-def garbage(rng: random.Random) -> Any:
-    """Drop cycles and collect them: every finalizer runs once, in whichever order."""
-    tally: list[int] = []
-    for _ in range(30):
-        Knot(tally, rng.randint(10, 200))
-        [[] for _ in range(50)]
-    gc.collect()
-    return sorted(tally)
-
-
-JOBS: tuple[Callable[[random.Random], Any], ...] = (
-    recursion,
-    generators,
-    sorting,
-    exceptions,
-    text,
-    documents,
-    numbers,
-    garbage,
-)
+JOBS: tuple[Callable[[random.Random], Any], ...] = (recursion, generators, sorting, exceptions)

@@ -1,0 +1,58 @@
+"""The stress program: every worker several times over, and what came of it.
+
+Run in a worker process of either side; see `measure` in the package. Results are reduced to a digest each, by name, so that a
+difference says which worker is wrong.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+from collections import Counter
+from typing import Any
+
+from benchmarks.stress import _computing, _waiting
+from benchmarks.stress._shared import Shared, Worker
+
+COPIES = 5
+WORKERS = _computing.WORKERS + _waiting.WORKERS
+
+Results = dict[str, str]
+
+
+async def program(seed: int, skip: list[str]) -> tuple[Results, dict[str, int]]:
+    """Run all workers at once, but those to skip; return their digests, and how often their tasks were preempted, by kind."""
+    shared = Shared()
+    results: Results = {}
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: results.update({f"complaint {len(results)}": repr(context)}))
+    server = await asyncio.start_server(_waiting.answer_reversed, "127.0.0.1", 0)
+    shared.port = server.sockets[0].getsockname()[1]
+    tasks = {
+        f"{worker.__name__} {copy}": shared.spawn(keep(worker, shared, random.Random(f"{seed} {worker.__name__} {copy}")))
+        for copy in range(COPIES)
+        for worker in WORKERS
+        if worker.__name__ not in skip
+    }
+    for name, task in tasks.items():
+        results[name] = await task
+    server.close()
+    await server.wait_closed()
+    for name in ("plain", "locked", "guarded", "inside", "torn"):
+        results[f"shared {name}"] = str(getattr(shared, name))
+    preemptions: Counter[str] = Counter()
+    for task in shared.tasks:
+        record = getattr(task, "g", None)  # a stock task has none
+        if record is not None:
+            preemptions.update({str(kind): count for kind, count in record.preemptions.items()})
+    return results, dict(preemptions)
+
+
+async def keep(worker: Worker, shared: Shared, rng: random.Random) -> str:
+    """Reduce a worker's result to a digest; an exception is a result too, and is told in full."""
+    try:
+        result: Any = await worker(shared, rng)
+    except Exception as error:
+        return f"raised {error!r}"
+    return hashlib.sha256(repr(result).encode()).hexdigest()[:16]

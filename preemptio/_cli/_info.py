@@ -1,0 +1,169 @@
+"""info: what is installed, what the settings are, and what preemption can do in this process. The first page of a
+bug report.
+
+The facts are gathered as plain data (`facts`), the same for JSON and for people. Tick sources are not described but
+tried: each is started and given back, which is what a loop would do, so the answer includes whatever this process
+inherited - a timer that runs already, an ignored signal, a container that forbids the system call.
+
+Context: the main thread of a process that runs no loop.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+import sysconfig
+import threading
+from difflib import get_close_matches
+from types import FrameType
+from typing import Any, Final
+
+from preemptio import __version__
+from preemptio._aio._loops import Loop, asyncio_base, default_base, new_event_loop, uvloop_class
+from preemptio._compat import unsupported
+from preemptio._config import KNOBS, config
+from preemptio._errors import PreemptioError
+from preemptio._preempt._sources import open_source
+
+PACKAGES: Final = ("greenlet", "uvloop", "structlog", "rich", "aiomonitor")
+
+SOURCES: Final = {
+    "itimer": "setitimer(ITIMER_REAL), takes SIGALRM",
+    "posix": "timer_create with a real-time signal, Linux only",
+    "none": "no tick: checkpoints only",
+}
+
+
+def info(options: argparse.Namespace) -> int:
+    """Print the facts; return 0."""
+    found = facts()
+    print(json.dumps(found, indent=2) if options.json else "\n".join(lines(found)))
+    return 0
+
+
+def facts() -> dict[str, Any]:
+    """Gather everything."""
+    return {
+        "versions": _versions(),
+        "platform": _platform(),
+        "sources": _sources(),
+        "source_now": _opened(config.source),
+        "knobs": [_knob(knob) for knob in KNOBS],
+        "unknown_variables": _unknown_variables(),
+        "support": _support(),
+    }
+
+
+def _versions() -> dict[str, str]:
+    python = f"{platform.python_version()} ({platform.python_implementation()})"
+    found = {"python": python, "preemptio": __version__}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def _platform() -> dict[str, str]:
+    build = "without the GIL" if sysconfig.get_config_var("Py_GIL_DISABLED") else "with the GIL"
+    return {"system": platform.platform(), "build": build, "executable": sys.executable}
+
+
+def _sources() -> list[dict[str, Any]]:
+    return [{"name": name, "works": _opened(name) == name, "about": about} for name, about in SOURCES.items()]
+
+
+def _opened(choice: str) -> str:
+    """Return the source that a loop would take for a value of the knob, by taking it."""
+
+    def ignore(_signum: int, _frame: FrameType | None) -> None:
+        """Be a handler; nothing is armed."""
+
+    try:
+        source = open_source(choice, ignore)
+    except (OSError, AttributeError, ValueError):
+        return "none"
+    source.stop()
+    return source.name
+
+
+def _knob(knob: Any) -> dict[str, str]:
+    value = knob.kind.show(getattr(config, knob.name))
+    origin = "environment" if os.environ.get(knob.env, "").strip() else "default"
+    return {"variable": knob.env, "value": value, "from": origin}
+
+
+def _unknown_variables() -> dict[str, str]:
+    """Return variables that look like knobs and are none, with the knob that was probably meant."""
+    known = [knob.env for knob in KNOBS]
+    wrong = [name for name in sorted(os.environ) if name.startswith("PREEMPTIO_") and name not in known]
+    return {name: next(iter(get_close_matches(name, known, 1)), "") for name in wrong}
+
+
+def _support() -> list[dict[str, str]]:
+    """Return what works here and what does not, with the reason."""
+    why = unsupported()
+    rows = [("interpreter", "no" if why else "yes", why or "CPython, the main interpreter, with the GIL")]
+    if why is None:
+        now = _opened(config.source)
+        rows.append(("preemption by signal", *_signals(now)))
+        rows.append(("loops in other threads", "partly", "checkpoints only: signals arrive in the main thread alone"))
+        rows.append(("asyncio's loop", *_loop(asyncio_base())))
+        uvloop = uvloop_class()
+        absent = ("no", "not installed. Type: pip install 'preemptio[uvloop]'")
+        rows.append(("uvloop's loop", *(absent if uvloop is None else _loop(uvloop))))
+    return [{"what": what, "state": state, "why": why} for what, state, why in rows]
+
+
+def _signals(source: str) -> tuple[str, str]:
+    if config.debug.asyncpreemptoff:
+        return "no", "PREEMPTIO_DEBUG has asyncpreemptoff=1: checkpoints only"
+    if source != "none":
+        return "yes", f"the tick is {source}"
+    if config.source == "none":
+        return "no", "PREEMPTIO_SOURCE=none: checkpoints only"
+    if sys.platform == "win32":
+        return "no", "Windows has no setitimer: checkpoints only"
+    if threading.current_thread() is not threading.main_thread():
+        return "no", "this is not the main thread: checkpoints only"
+    return "no", "the signals are in use in this process: checkpoints only"
+
+
+def _loop(base: type[Loop]) -> tuple[str, str]:
+    """Make a loop and look which adapter it has got."""
+    try:
+        loop: Any = new_event_loop(base)
+    except (PreemptioError, OSError) as why:
+        return "no", str(why)
+    adapter = {"TurnLoop": "its turn is ours", "RunAheadLoop": "its queue is run ahead"}
+    names = [cls.__name__ for cls in type(loop).__mro__]
+    how = next((text for name, text in adapter.items() if name in names), "one hop per step")
+    if getattr(loop, "_hops_only", False):
+        how = "one hop per step, in debug mode" if loop.get_debug() else "one hop per step: its queue was not found"
+    loop.close()
+    chosen = ", the default here" if base is default_base() else ""
+    return "yes", f"{how}{chosen}"
+
+
+def lines(found: dict[str, Any]) -> list[str]:
+    """Lay the facts out as text, without a line that a terminal would have to break in a bad place."""
+    sources = [(row["name"], "works" if row["works"] else "off", row["about"]) for row in found["sources"]]
+    knobs = [(row["variable"], row["value"] or "(empty)", row["from"]) for row in found["knobs"]]
+    text = ["versions", *_columns(found["versions"].items())]
+    text += ["", "platform", *_columns(found["platform"].items())]
+    text += ["", f"tick sources (a loop would take {found['source_now']} now)", *_columns(sources)]
+    text += ["", "settings", *_columns(knobs)]
+    for name, meant in found["unknown_variables"].items():
+        text.append(f"  {name} is not a setting" + (f". Did you mean {meant}?" if meant else ""))
+    return [*text, "", "what works here", *_columns([tuple(row.values()) for row in found["support"]])]
+
+
+def _columns(rows: Any) -> list[str]:
+    rows = list(rows)
+    widths = [max(len(str(cell)) for cell in column) for column in zip(*rows, strict=True)]
+    return ["  " + "  ".join(str(c).ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -1,0 +1,162 @@
+"""run: an asyncio program, unchanged, on this runtime.
+
+Problem. The program must not be able to tell who started it: argv, path, `__main__`, tracebacks and the exit status
+are what they would be under `python script.py` and `python -m module`.
+What does not work: `runpy.run_path` and `runpy.run_module`. They take their `__main__` away again when the program's
+last line has run; exit handlers, threads that live on and pickle then find ours in its place.
+What we do: the steps of `python` itself, with runpy's own functions where there is one; the new `__main__` stays.
+
+Differences that remain: an uncaught KeyboardInterrupt ends in exit status 130, as a shell would report it, instead
+of death by SIGINT; Python processes that the program starts are plain ones.
+
+Context: the main thread; nothing runs after the program but its exit handlers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import builtins
+import importlib.util
+import io
+import os
+import pkgutil
+import runpy
+import sys
+from importlib.machinery import SourceFileLoader, SourcelessFileLoader
+from types import CodeType, ModuleType, TracebackType
+from typing import Any
+
+from preemptio._aio._loops import Loop, asyncio_base, uvloop_class
+from preemptio._cli._args import program_name
+from preemptio._cli._hooks import hook_loops
+from preemptio._cli._refusal import Refusal
+from preemptio._compat import check_interpreter
+from preemptio._config import config
+
+_HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
+_runpy: Any = runpy
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the program; return its exit status, or leave with the SystemExit that it raised.
+
+    Raises:
+        Refusal: there is no such program.
+        UnsupportedError: this interpreter cannot run preemptio.
+    """
+    check_interpreter()
+    base = base_named(options.loop)
+    if options.slice is not None:
+        config.slice = options.slice
+    hook_loops(base)
+    main = _new_main()
+    try:
+        load = _load_module if options.is_module else _load_script
+        code = load(options.target, options.args, main)
+        exec(code, main.__dict__)  # noqa: S102 - the program
+    except (Refusal, SystemExit):
+        raise
+    except BaseException as exc:
+        exc.__traceback__ = _without_our_frames(exc.__traceback__)
+        sys.excepthook(type(exc), exc, exc.__traceback__)
+        return 130 if isinstance(exc, KeyboardInterrupt) else 1
+    return 0
+
+
+def base_named(name: str) -> type[Loop] | None:
+    """Return the loop class that --loop, --uvloop or --asyncio names; None for "auto"."""
+    if name == "asyncio":
+        return asyncio_base()
+    uvloop = uvloop_class()
+    if name == "uvloop" and uvloop is None:
+        raise Refusal("uvloop is not installed. Type: pip install 'preemptio[uvloop]'")
+    return uvloop if name == "uvloop" else None
+
+
+def _new_main() -> ModuleType:
+    """Put an empty `__main__` in the place of ours, with what the interpreter gives it at its start."""
+    before, main = sys.modules["__main__"], ModuleType("__main__")
+    main.__dict__["__builtins__"] = builtins
+    if "__annotations__" in vars(before):  # up to 3.13
+        main.__annotations__ = {}
+    sys.modules["__main__"] = main
+    return main
+
+
+def _load_script(path: str, args: list[str], main: ModuleType) -> CodeType:
+    """Do what `python path` does before the first line runs; directories and zip files have a `__main__.py`."""
+    sys.argv = [path, *args]
+    if not os.path.exists(path):
+        raise Refusal(f"there is no file {path!r}. {_suggestion(path)}")
+    absolute = os.path.abspath(path)
+    if pkgutil.get_importer(absolute) is not None:
+        _set_path(absolute, always=True)
+        try:
+            _, spec, code = _runpy._get_main_module_details(_runpy._Error)
+        except _runpy._Error as why:
+            raise Refusal(f"{why}. {_suggestion(path)}") from None
+        return _as_module(main, spec, code)
+    _set_path(os.path.dirname(os.path.realpath(path)))
+    main.__file__ = absolute
+    main.__dict__["__cached__"] = None
+    try:
+        with io.open_code(absolute) as file:
+            code = pkgutil.read_code(file)  # of a .pyc; None for source
+            if code is not None:
+                main.__loader__ = SourcelessFileLoader("__main__", absolute)
+                return code
+            file.seek(0)
+            source = file.read()
+    except OSError as why:
+        raise Refusal(f"{path!r} cannot be read: {why.strerror}. {_suggestion(path)}") from None
+    main.__loader__ = SourceFileLoader("__main__", absolute)
+    return compile(source, absolute, "exec", dont_inherit=True)
+
+
+def _load_module(name: str, args: list[str], main: ModuleType) -> CodeType:
+    """Do what `python -m name` does before the first line of the module runs; its packages are imported here."""
+    sys.argv = ["-m", *args]
+    _set_path(os.getcwd())
+    try:
+        _, spec, code = _runpy._get_module_details(name, _runpy._Error)
+    except _runpy._Error as why:
+        raise Refusal(f"{why}. {_suggestion(name)}") from None
+    sys.argv[0] = spec.origin
+    return _as_module(main, spec, code)
+
+
+def _as_module(main: ModuleType, spec: Any, code: CodeType) -> CodeType:
+    main.__file__, main.__loader__, main.__spec__ = spec.origin, spec.loader, spec
+    main.__package__ = spec.parent
+    main.__dict__["__cached__"] = spec.cached
+    return code
+
+
+def _set_path(entry: str, *, always: bool = False) -> None:
+    """Put the program's directory where ours is: the first entry of sys.path, unless Python was told to have none."""
+    if not sys.flags.safe_path:
+        sys.path[0] = entry
+    elif always:
+        sys.path.insert(0, entry)
+
+
+def _suggestion(name: str) -> str:
+    """Say what to type: a path for what looks like a module and the other way round."""
+    here = f"Type, for example: {program_name()} run"
+    if name.endswith(".py") or os.sep in name:
+        return f"{here} path/to/script.py"
+    if os.path.exists(f"{name}.py"):
+        return f"{here} {name}.py"
+    try:
+        found = importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):
+        found = False
+    return f"{here} -m {name}" if found else f"{here} script.py, or: {program_name()} run -m module"
+
+
+def _without_our_frames(traceback: TracebackType | None) -> TracebackType | None:
+    """Drop the frames that led to the program's first line."""
+    while traceback is not None and traceback.tb_frame.f_code.co_filename.startswith(_HERE):
+        traceback = traceback.tb_next
+    return traceback
