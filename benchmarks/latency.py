@@ -1,14 +1,16 @@
 """How late a 2 ms sleep wakes beside hogs: the delay that preemption exists to bound.
 
-The figure is lateness in slices: a promise in milliseconds would be a promise about the machine. Two
-comparisons run in the same rounds: the stock loop, which is blocked for as long as the hogs run, and
-`asyncio.to_thread`, the usual advice, where the threads hand the GIL over every 5 ms, to one another as well.
+The figure is lateness in slices: a promise in milliseconds would be a promise about the machine. Three
+comparisons run in the same rounds: the stock loop, which is blocked for as long as the hogs run;
+`asyncio.to_thread`, the usual advice, where the threads hand the GIL over every 5 ms, to one another as well; and the
+machine itself: how much longer than usual 2 ms of work take with no loop, which no loop can be better than.
 """
 
 from __future__ import annotations
 
 import asyncio
 import statistics
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -32,6 +34,8 @@ PROMISES = tuple(
 
 def measure(side: Side, hogs: int, units: int) -> list[float]:
     """Return the lateness of each wake-up, in slices, while `hogs` hogs of `units` units run."""
+    if side.kind == "bare":
+        return stalls(hogs * units)
     return side.run(ticks_beside, hogs, units, side.kind == "threads")  # type: ignore[no-any-return]
 
 
@@ -52,10 +56,22 @@ async def ticks_beside(hogs: int, units: int, threads: bool) -> list[float]:
     return [seconds / SLICE for seconds in late]
 
 
+def stalls(units: int) -> list[float]:
+    """Return by how much each PERIOD's worth of work outlasted the median one: the machine's own lateness."""
+    chunk = units_in(PERIOD)
+    took = []
+    for _ in range(units // chunk):
+        start = time.perf_counter()
+        spin(chunk)
+        took.append(time.perf_counter() - start)
+    usual = statistics.median(took)
+    return [max(0.0, seconds - usual) / SLICE for seconds in took]
+
+
 def run(opt: Options) -> Iterator[Row]:
     """Compare each loop with hogs on it, and with stock asyncio's two answers."""
     sides = {loop: Side("preempted", loop, SLICE) for loop in opt.loops}
-    sides |= {"stock": Side("stock"), "to_thread": Side("threads")}
+    sides |= {"stock": Side("stock"), "to_thread": Side("threads"), "machine": Side("bare")}
     total = units_in(opt.scale(1.5, 0.3))
     for hogs in HOGS:
         params = {"hogs": hogs, "units": max(1, total // hogs)}

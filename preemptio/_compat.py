@@ -18,7 +18,9 @@ OLDEST: Final = (3, 11)
 def unsupported() -> str | None:
     """Say why this interpreter cannot run preemptio, or None."""
     if sys.implementation.name != "cpython":
-        return f"preemptio runs on CPython, and this is {sys.implementation.name}: its safe points are CPython's bytecode"
+        return (
+            f"preemptio runs on CPython, and this is {sys.implementation.name}: its safe points are CPython's bytecode"
+        )
     if sys.version_info < OLDEST:
         return f"preemptio needs CPython 3.11 or newer, and this is {sys.version.split()[0]}"
     if not getattr(sys, "_is_gil_enabled", lambda: True)():

@@ -3,9 +3,10 @@
 from preemptio._aio._inspect import all_gs as all_gs
 from preemptio._core._current import current_g as current_g
 from preemptio._core._g import G as G
-from preemptio._core._gstatus import TRANSITIONS as TRANSITIONS
-from preemptio._core._gstatus import Gstatus as Gstatus
-from preemptio._core._reasons import PreemptKind as PreemptKind
-from preemptio._core._reasons import StopReason as StopReason
-from preemptio._core._reasons import Verdict as Verdict
-from preemptio._core._reasons import WaitReason as WaitReason
+from preemptio._core._gstatus import TRANSITIONS as TRANSITIONS, Gstatus as Gstatus
+from preemptio._core._reasons import (
+    PreemptKind as PreemptKind,
+    StopReason as StopReason,
+    Verdict as Verdict,
+    WaitReason as WaitReason,
+)

@@ -9,6 +9,7 @@ wake-up that is lost - then the program never ends, and the watchdog prints who 
 from __future__ import annotations
 
 import dataclasses
+import gc
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -43,6 +44,7 @@ def measure(side: Side, seed: int, skip: list[str]) -> Any:
     """Run the program once; return its results and its preemptions by kind."""
     from benchmarks.stress import _program
 
+    gc.freeze()  # the program collects often: let it look through its own garbage, not through every module
     return side.run(_program.program, seed, skip)
 
 

@@ -33,7 +33,7 @@ async def computes(shared: Shared, rng: random.Random) -> Any:
 
 async def straight_line(shared: Shared, rng: random.Random) -> Any:
     """Enter and leave without a call or a loop in between: nobody can ever be met inside."""
-    for _ in range(3000):
+    for _ in range(30_000):
         shared.inside += 1
         if shared.inside != 1:
             shared.torn += 1

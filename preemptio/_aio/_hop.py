@@ -75,7 +75,7 @@ class HopLoop(RuntimeLoop):
         self._quiet = 0
         self._shared: dict[int, weakref.ref[Context]] = {}  # contexts that more than one party can enter
 
-    # -- the queue -----------------------------------------------------------------------------------------------------
+    # -- the queue --
 
     def call_soon(self, callback: Callable[..., Any], *args: Any, context: Any = None) -> Any:
         """Queue a callback; a task's step becomes a ready G with a handle of the base loop as its place."""
@@ -116,7 +116,7 @@ class HopLoop(RuntimeLoop):
         if not self._p.block_on_context(context, again):
             context.run(callback, *args)
 
-    # -- running -----------------------------------------------------------------------------------------------------------
+    # -- running --
 
     def _hop(self, item: Step | Parked) -> None:
         """Run one queued item. In the hub."""

@@ -6,10 +6,14 @@ Context: any thread; the answer is a snapshot.
 from __future__ import annotations
 
 import asyncio
+from typing import Any, Final
+from weakref import WeakSet
 
-from preemptio._aio._runtime import LOOPS
 from preemptio._aio._steps import adopt
 from preemptio._core._g import G
+
+LOOPS: Final[WeakSet[Any]] = WeakSet()
+"""Every loop with the runtime."""
 
 
 def all_gs(loop: asyncio.AbstractEventLoop | None = None) -> list[G]:
@@ -25,7 +29,7 @@ def all_gs(loop: asyncio.AbstractEventLoop | None = None) -> list[G]:
     """
     found = []
     for one in [loop] if loop is not None else list(LOOPS):
-        for task in asyncio.all_tasks(one):  # type: ignore[arg-type]  # RuntimeLoop is a mixin of loops
+        for task in asyncio.all_tasks(one):
             try:
                 found.append(adopt(task))
             except AttributeError:

@@ -6,7 +6,6 @@ Context: anywhere; a loop is made in the thread that will run it.
 from __future__ import annotations
 
 import asyncio
-import functools
 import threading
 from asyncio import base_events
 from typing import Any
@@ -40,11 +39,19 @@ def adapter_for(base: type[Loop]) -> type[RuntimeLoop]:
     return HopLoop
 
 
-@functools.cache
+_classes: dict[type[Loop], type[Any]] = {}
+
+
 def loop_class(base: type[Loop]) -> type[Any]:
     """Make (once) the class of loops with the runtime on `base`."""
+    made = _classes.get(base)
+    if made is not None:
+        return made
     adapter = adapter_for(base)
-    return type(f"Preemptio{base.__name__.lstrip('_')}", (adapter, base), {"__module__": __name__, "_base": base})
+    made = _classes[base] = type(
+        f"Preemptio{base.__name__.lstrip('_')}", (adapter, base), {"__module__": __name__, "_base": base}
+    )
+    return made
 
 
 def default_base() -> type[Loop]:
@@ -84,11 +91,11 @@ def new_event_loop(base: type[Loop] | None = None) -> Loop:
     check_interpreter()
     if base is None:
         base = default_base()
-    if not (isinstance(base, type) and callable(getattr(base, "call_soon", None))):
+    if not callable(getattr(base, "call_soon", None)) or not isinstance(base, type):
         msg = f"new_event_loop(base=...) takes an event loop class such as asyncio.SelectorEventLoop, not {base!r}"
         raise TypeError(msg)
     if issubclass(base, RuntimeLoop):
-        return base()  # type: ignore[no-any-return]
+        return base()
     return loop_class(base)()  # type: ignore[no-any-return]
 
 

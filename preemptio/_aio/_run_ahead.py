@@ -7,8 +7,8 @@ queued `connection_made` had run.
 What we do. The queue is the one deque that the loop refers to, and it can be appended to from Python. Steps that are
 scheduled one after the other with no foreign handle between them form a *run*; a run holds one place in the queue, a
 handle that is the same object for all runs (MARK), and its steps wait in a deque of our own. So the order is exactly
-uvloop's, and a step costs no handle at all. When MARK's turn comes, a carrier drains the run. MARK goes back to the head
-of the queue meanwhile: a step that is scheduled while nothing foreign is queued joins the run that is being drained,
+uvloop's, and a step costs no handle at all. When MARK's turn comes, a carrier drains the run. MARK goes back to
+the head of the queue meanwhile: a step that is scheduled while nothing foreign is queued joins the run that is being drained,
 up to the budget, and what is left over keeps its place.
 
 Where the self-check does not find the deque (another build of uvloop), and in debug mode, where every handle must be
@@ -67,7 +67,7 @@ class RunAheadLoop(HopLoop):
         mark.cancel()
         return None
 
-    # -- the queue -----------------------------------------------------------------------------------------------------
+    # -- the queue --
 
     def call_soon(self, callback: Callable[..., Any], *args: Any, context: Any = None) -> Any:
         """Queue a callback; a task's step joins the run at the end of the queue, or starts one."""
@@ -114,7 +114,7 @@ class RunAheadLoop(HopLoop):
     def _busy(self) -> bool:
         return self._hopping > 0 or (self._queue_found and len(self._queue) > 0)
 
-    # -- running -----------------------------------------------------------------------------------------------------------
+    # -- running --
 
     def _run_mark(self) -> None:
         """Drain the run whose turn it is. In the hub."""
@@ -158,7 +158,7 @@ class RunAheadLoop(HopLoop):
             else:
                 return
 
-    # -- the base loop's methods -------------------------------------------------------------------------------------
+    # -- the base loop's methods --
 
     def stop(self) -> None:
         """Stop after the current turn, all of whose steps run whatever the budget says."""
@@ -172,7 +172,7 @@ class RunAheadLoop(HopLoop):
         finally:
             self._stop_asked = False
 
-    def set_debug(self, enabled: bool) -> None:  # noqa: FBT001 - asyncio's signature
+    def set_debug(self, enabled: bool) -> None:
         """Set debug mode; every step has a handle of its own while it is on."""
         super().set_debug(enabled)  # type: ignore[misc]
         self._hops_only = bool(enabled) or not self._queue_found

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import weakref
 from collections.abc import Callable, Coroutine
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from preemptio._aio import _current_task
+from preemptio._aio._inspect import LOOPS
+from preemptio._aio._schedtrace import SchedTrace
 from preemptio._aio._steps import adopt
 from preemptio._aio._task import Task
 from preemptio._config import config
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
     from preemptio._core._parked import Parked, Step
     from preemptio._core._reasons import Verdict
 
-LOOPS: Final[weakref.WeakSet[RuntimeLoop]] = weakref.WeakSet()
-"""Every loop with the runtime: `all_gs()` looks at their tasks."""
-
 
 class RuntimeLoop:
     """Mixin: an event loop every task of which is a G. Also the processor's host."""
@@ -47,7 +45,8 @@ class RuntimeLoop:
     _running_since: tuple[Processor | None] | None  # the thread's processor before this loop ran; None: not running
 
     def _init_runtime(self) -> None:
-        debug = config.debug
+        self._debug_flags = debug = config.debug
+        self._schedtrace: SchedTrace | None = None
         self._p = p = Processor(self, config.slice, config.budget)
         rules = SafePoints(policy=config.policy, allow=config.allow, async_off=debug.asyncpreemptoff)
         self._rules = rules
@@ -56,7 +55,7 @@ class RuntimeLoop:
         self._reported: set[tuple[str, str]] = set()
         LOOPS.add(self)
 
-    # -- the base loop's methods -------------------------------------------------------------------------------------
+    # -- the base loop's methods --
 
     def create_task(
         self,
@@ -85,8 +84,8 @@ class RuntimeLoop:
             adopt(task)
         else:
             task = Task(coro, loop=self, name=name, context=context)  # type: ignore[arg-type]
-        if task._source_traceback:
-            del task._source_traceback[-1]
+        if task._source_traceback:  # type: ignore[attr-defined]
+            del task._source_traceback[-1]  # type: ignore[attr-defined]
         return task
 
     def run_forever(self) -> None:
@@ -109,10 +108,15 @@ class RuntimeLoop:
             self._running_since = (set_current_processor(self._p),)
             self._p.begin()
             self._ticker.start()
+            if self._debug_flags.schedtrace:
+                flags = self._debug_flags
+                self._schedtrace = SchedTrace(self, flags.schedtrace, detail=flags.scheddetail)
 
     def _stop_runtime(self) -> None:
         if self._running_since is not None:
             (before,), self._running_since = self._running_since, None
+            if self._schedtrace is not None:
+                self._schedtrace.stop()
             self._ticker.stop()
             self._p.end()
             set_current_processor(before)
@@ -122,13 +126,10 @@ class RuntimeLoop:
         p = self._p
         if not p.standing:
             return
-        left = []
         before = set_current_processor(p)
         p.begin()
         try:
-            for record in list(p.standing.values()):
-                if not p.kill(record):
-                    left.append(record.g)
+            left = [record.g for record in list(p.standing.values()) if not p.kill(record)]
         finally:
             set_current_processor(before)
             p.end()
@@ -138,7 +139,7 @@ class RuntimeLoop:
     def _context_given(self, context: Context) -> None:
         """Note that a task runs in a context that its creator also has."""
 
-    # -- Host: what the processor asks for -----------------------------------------------------------------------------
+    # -- Host: what the processor asks for --
 
     def leave(self) -> object:
         """Take the current task out."""
@@ -176,7 +177,7 @@ class RuntimeLoop:
         """Count waiting steps. The adapter's."""
         raise NotImplementedError
 
-    # -- steps -----------------------------------------------------------------------------------------------------------
+    # -- steps --
 
     def _step_failed(self, exc: BaseException) -> None:
         """Handle what a step raised instead of returning, as asyncio handles it for callbacks."""

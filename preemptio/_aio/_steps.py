@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
 from types import BuiltinMethodType, CodeType, FrameType
 from typing import Any, Final
 from weakref import ref
@@ -25,8 +24,8 @@ from preemptio._core._gstatus import DEAD, IDLE, RUNNING, WAITING, cas_gstatus
 from preemptio._core._step import ready
 
 
-class _Recorder(asyncio.AbstractEventLoop):
-    """A loop that only remembers what was scheduled on it."""
+class _Recorder:
+    """As much of a loop as making a task needs: it remembers what was scheduled on it."""
 
     def __init__(self) -> None:
         self.callback: Any = None
@@ -34,7 +33,7 @@ class _Recorder(asyncio.AbstractEventLoop):
     def get_debug(self) -> bool:
         return False
 
-    def call_soon(self, callback: Any, *_args: Any, context: Any = None) -> Any:  # noqa: ARG002
+    def call_soon(self, callback: Any, *_args: Any, context: Any = None) -> Any:
         self.callback = callback
 
 
@@ -43,7 +42,7 @@ def _learn_step_type() -> type:
         pass
 
     loop, coro = _Recorder(), nothing()
-    task = asyncio.Task(coro, loop=loop)
+    task = asyncio.Task(coro, loop=loop)  # type: ignore[arg-type]  # not a loop, on purpose
     task._log_destroy_pending = False  # type: ignore[attr-defined]  # it never runs, on purpose
     coro.close()
     return type(loop.callback)
@@ -91,7 +90,7 @@ def adopt(task: Any) -> G:
     return g
 
 
-def capture(callback: Callable[..., Any]) -> G | None:
+def capture(callback: Any) -> G | None:
     """Return the G whose step `callback` is, made ready; None if it is not a task's step.
 
     Raises:
@@ -99,7 +98,7 @@ def capture(callback: Callable[..., Any]) -> G | None:
     """
     cls = type(callback)
     if cls is STEP:
-        task = callback.__self__  # type: ignore[attr-defined]
+        task = callback.__self__
     elif cls is BuiltinMethodType:
         task = callback.__self__
         if type(task) is not Task and callback.__name__ != WAKEUP:

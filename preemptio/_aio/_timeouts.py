@@ -50,7 +50,8 @@ class timeout:  # noqa: N801 - used as `async with preemptio.timeout(...)`, like
 
     def __init__(self, delay: float | None) -> None:
         """Set the limit; the clock starts when the block is entered."""
-        if delay is not None and (isinstance(delay, bool) or not isinstance(delay, (int, float)) or math.isnan(delay)):
+        given: object = delay
+        if given is not None and (not isinstance(given, (int, float)) or math.isnan(given)):
             msg = f"timeout() takes a number of seconds or None, not {delay!r}"
             raise ValueError(msg)
         self._delay = delay

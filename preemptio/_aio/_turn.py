@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from preemptio._core._carrier import Carrier
-    from preemptio._core._g import G
     from preemptio._core._parked import Step
 
 MAX_SELECT: Final = 24 * 3600
@@ -97,7 +96,7 @@ class TurnLoop(RuntimeLoop):
         self._due = False  # the hub must resume a parked step
         self._quiet = 0  # turns in a row with nothing ready
 
-    # -- the queue -----------------------------------------------------------------------------------------------------
+    # -- the queue --
 
     def call_soon(self, callback: Callable[..., Any], *args: Any, context: Any = None) -> Any:
         """Queue a callback; a task's step becomes a ready G in the same queue."""
@@ -138,13 +137,13 @@ class TurnLoop(RuntimeLoop):
 
     def backlog(self) -> int:
         """Return the length of the queue: mostly steps."""
-        return len(self._ready)
+        return len(self._ready) - self._end_queued
 
     def drain_wakeups(self) -> None:
         """Read the self-pipe now, in the tick handler; what it says is queued as asyncio would."""
         self._read_from_self()  # type: ignore[attr-defined]
 
-    # -- the turn --------------------------------------------------------------------------------------------------------
+    # -- the turn --
 
     def _run_once(self) -> None:
         """Give the CPU to a parked step that is due, or to a carrier that runs turns. In the hub."""
@@ -246,14 +245,14 @@ class TurnLoop(RuntimeLoop):
         try:
             handle._run()
         finally:
-            self._current_handle = None
+            self._current_handle = None  # type: ignore[assignment]
         taken = self.time() - start  # type: ignore[attr-defined]
         if taken >= self.slow_callback_duration:  # type: ignore[attr-defined]
             text = base_events._format_handle(handle)  # type: ignore[attr-defined]
             base_events.logger.warning("Executing %s took %.3f seconds", text, taken)  # type: ignore[attr-defined]
         del handle
 
-    # -- polling ---------------------------------------------------------------------------------------------------------
+    # -- polling --
 
     def _poll(self) -> None:
         """Poll I/O, then move the timers that are due into the queue: asyncio's own order."""

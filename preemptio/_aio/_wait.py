@@ -93,7 +93,7 @@ def _drive(p: Processor, g: G, steps: Generator[Any, Any, Any]) -> Any:
             if error is None:
                 yielded = steps.send(None)
             else:
-                error, raised = None, error
+                raised, error = error, None
                 yielded = steps.throw(raised)
         except StopIteration as stop:
             return stop.value

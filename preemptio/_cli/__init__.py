@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from preemptio._cli._args import program_name, read
+from preemptio._cli._args import read
 from preemptio._cli._refusal import Refusal
 from preemptio._config import KNOBS, config
 from preemptio._errors import PreemptioError
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return run(options)
         return _print_something(options.command, options)
     except (Refusal, PreemptioError) as why:
-        print(f"{program_name()}: {why}", file=sys.stderr)
+        print(f"preemptio: {why}", file=sys.stderr)
         return getattr(why, "status", 2)
 
 

@@ -90,12 +90,16 @@ def _parsers() -> tuple[Parser, Parser]:
     text = "watch one server, plain and preempted, answer health checks while it computes"
     demo = commands.add_parser("demo", help=text, description=text.capitalize() + ".", allow_abbrev=False)
     demo.add_argument("--seconds", type=_seconds, default=6.0, help="how long each run takes (default: 6)")
-    demo.add_argument("--slice", type=_slice, help="a computing task's turn (default: PREEMPTIO_SLICE, else 1ms)")
+    demo.add_argument(
+        "--slice", type=_slice, metavar="TIME", help="a computing task's turn (default: PREEMPTIO_SLICE, else 1ms)"
+    )
     bases = ("asyncio", "uvloop", "auto")
     demo.add_argument("--loop", choices=bases, default="auto", help="auto (default): uvloop where it is installed")
     which = demo.add_mutually_exclusive_group()
     which.add_argument("--plain-only", dest="only", action="store_const", const="plain", help="one run, without us")
-    which.add_argument("--preempted-only", dest="only", action="store_const", const="preempted", help="one run, with us")
+    which.add_argument(
+        "--preempted-only", dest="only", action="store_const", const="preempted", help="one run, with us"
+    )
     demo.add_argument("--no-color", action="store_true", help="do not use colors (so does NO_COLOR=1)")
     demo.add_argument("--json", action="store_true", help="print the figures as JSON, and nothing else")
 
@@ -110,7 +114,9 @@ def _parsers() -> tuple[Parser, Parser]:
     )
     base = run.add_mutually_exclusive_group()
     base.add_argument("--uvloop", dest="loop", action="store_const", const="uvloop", help="build on uvloop's loop")
-    base.add_argument("--asyncio", dest="loop", action="store_const", const="asyncio", help="build on asyncio's own loop")
+    base.add_argument(
+        "--asyncio", dest="loop", action="store_const", const="asyncio", help="build on asyncio's own loop"
+    )
     run.add_argument("--slice", type=_slice, metavar="TIME", help="a computing task's turn (default: PREEMPTIO_SLICE)")
     run.set_defaults(loop="auto")
 

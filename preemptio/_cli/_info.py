@@ -140,14 +140,11 @@ def _loop(base: type[Loop]) -> tuple[str, str]:
         loop: Any = new_event_loop(base)
     except (PreemptioError, OSError) as why:
         return "no", str(why)
-    adapter = {"TurnLoop": "its turn is ours", "RunAheadLoop": "its queue is run ahead"}
-    names = [cls.__name__ for cls in type(loop).__mro__]
-    how = next((text for name, text in adapter.items() if name in names), "one hop per step")
+    how = "one switch per batch of steps"
     if getattr(loop, "_hops_only", False):
-        how = "one hop per step, in debug mode" if loop.get_debug() else "one hop per step: its queue was not found"
+        how = "one switch per step: " + ("asyncio's debug mode" if loop.get_debug() else "its queue was not found")
     loop.close()
-    chosen = ", the default here" if base is default_base() else ""
-    return "yes", f"{how}{chosen}"
+    return "yes", how + (", the default here" if base is default_base() else "")
 
 
 def lines(found: dict[str, Any]) -> list[str]:

@@ -31,7 +31,7 @@ POOL: Final = 16
 """Idle carriers kept. One serves a program without hogs; each costs a few KB, and 8 us to make anew."""
 
 
-class Carrier(greenlet):
+class Carrier(greenlet):  # type: ignore[misc]  # greenlet ships no types
     """A greenlet of one processor's pool."""
 
     __slots__ = ("detached", "hub", "p", "preempt_gen")
@@ -60,4 +60,5 @@ class Carrier(greenlet):
 
     def adopt(self, hub: greenlet) -> None:
         """Make `hub` the greenlet that this carrier goes back to."""
-        self.parent = self.hub = hub
+        self.hub = hub
+        self.parent = hub  # type: ignore[misc]  # greenlet's own attribute

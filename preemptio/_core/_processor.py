@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from preemptio._core._g import G
     from preemptio._core._reasons import PreemptKind
 
+
 class Host(Protocol):
     """What a kind of event loop gives the processor: its queue, and what it keeps per running task."""
 
@@ -98,8 +99,8 @@ class Processor:
         "host",
         "hub",
         "idle",
-        "nparked_ever",
         "now",
+        "nparked_ever",
         "parked",
         "resumed_at",
         "schedtick",
@@ -146,7 +147,7 @@ class Processor:
         step = self.step
         return None if step is None else step[0]
 
-    # -- requests ----------------------------------------------------------------------------------------------
+    # -- requests --
 
     def request(self, g: G) -> None:
         """Ask the running G to give way: its flag, and the poisoned guard. proc.go, preemptone."""
@@ -171,7 +172,7 @@ class Processor:
         extra.cpu_time += used
         extra.vruntime += used * NICE_WEIGHT**extra.nice
 
-    # -- giving up the CPU, on a carrier -----------------------------------------------------------------------
+    # -- giving up the CPU, on a carrier --
 
     def preempt(self, g: G, kind: PreemptKind) -> None:
         """Take the CPU from the running G: give way, or stop for a suspender. Returns when it runs again.
@@ -264,7 +265,7 @@ class Processor:
             exc, record.throw = record.throw, None
             raise exc
 
-    # -- giving the CPU, in the hub ------------------------------------------------------------------------------
+    # -- giving the CPU, in the hub --
 
     def run_batch(self) -> None:
         """Let a carrier drain a batch of steps, then resume what it handed over."""
@@ -346,7 +347,7 @@ class Processor:
         self._queue_parked(g, record)
         return True
 
-    # -- carriers ------------------------------------------------------------------------------------------------
+    # -- carriers --
 
     def step_left(self, step: Step | None) -> None:
         """Note that a parked step has ended: its context is free again. On its carrier, before it retires."""
@@ -404,5 +405,3 @@ class Processor:
         self.resume(record)
         record.killed = True
         return g.extra().parked is None
-
-

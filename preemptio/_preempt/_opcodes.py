@@ -50,7 +50,7 @@ def at_safe_opcode(code: CodeType, lasti: int) -> bool:
     if op in BACK_EDGES:
         return True
     if op == RESUME:
-        return raw[lasti + 1] & 3 < 2  # noqa: PLR2004 - 2 and 3 resume an await: no check point, so not this one
+        return raw[lasti + 1] & 3 < 2
     if _FUSES_COMPARE and op == _COMPARE:
         follows = lasti + _COMPARE_SIZE
         if follows < len(raw) and raw[follows] in BACK_EDGES:

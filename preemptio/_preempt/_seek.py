@@ -4,8 +4,9 @@ Problem. A step that spends its time in C calls (json, re, sorted) is nearly alw
 ambiguous. Waiting for a tick that happens to land on a back edge may take for ever.
 
 What we do. A tick that is refused for its place arms a trace function on the frames of the step, from the
-interrupted one out to its owner. The first function entry, or the first line event that went backward in its frame
-(a loop's back edge), that passes the rules ends the search: the trace function is removed and the step is stopped there.
+interrupted one out to its owner. The first function entry, or the first line event that went backward in its
+frame (a loop's back edge), that passes the rules ends the search: the trace function is removed and the step is
+stopped there.
 
 What does not work. Switching in the trace callback itself: the thread's tracing depth stays above zero while the
 callback is away, and no other greenlet is ever traced again. `sys.call_tracing` resets the depth for the call.

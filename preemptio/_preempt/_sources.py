@@ -177,7 +177,7 @@ class NullSource:
 
     name = "none"
 
-    def start(self, handler: Handler) -> bool:  # noqa: ARG002 - the contract's signature
+    def start(self, handler: Handler) -> bool:
         """Do nothing, successfully."""
         return True
 

@@ -67,7 +67,7 @@ class Ticker:
     def __init__(
         self, p: Processor, rules: SafePoints, choice: str, report: Callable[[G, Verdict, FrameType], None]
     ) -> None:
-        """Make a ticker that is not started; `report(g, verdict, frame)` tells the user of a step that stays refused."""
+        """Make a ticker that is not started; `report` tells the user of a step that stays refused."""
         self._p = p
         self._rules = rules
         self._choice = choice
@@ -85,7 +85,7 @@ class Ticker:
         """The name of the source in use."""
         return self._source.name
 
-    # -- the loop's thread -----------------------------------------------------------------------------------------
+    # -- the loop's thread --
 
     def start(self) -> None:
         """Take a source; called when the loop begins to run."""
@@ -136,13 +136,13 @@ class Ticker:
             self._period = period
             self._source.arm(period)
 
-    # -- the signal handler ----------------------------------------------------------------------------------------
+    # -- the signal handler --
 
     def on_tick(self, _signum: int, frame: FrameType | None) -> None:
         """Look at what runs; take the CPU from a step that was there before."""
         try:
             g = self._look(frame)
-        except Exception as exc:  # noqa: BLE001 - the frame below is the user's: an error of ours must not surface there
+        except Exception as exc:
             self._failed(exc)
             return
         if g is not None:

@@ -35,15 +35,16 @@ class Whose(enum.Enum):
     RUNTIME = "runtime"
 
 
-PURE_MODULES: Final = frozenset(
-    # Each only computes on its arguments. A cache it may keep (re, fnmatch) is a dictionary written in one store.
-    """
-    _pydecimal _pydatetime _strptime ast base64 bisect calendar colorsys copy csv datetime decimal difflib
-    dis fnmatch fractions graphlib heapq html ipaddress json keyword math numbers opcode operator pprint quopri random
-    re reprlib shlex sre_compile sre_parse statistics string stringprep struct symtable textwrap token tokenize
-    typing unicodedata urllib/parse xml/etree zoneinfo
-    """.split()
-)
+# fmt: off
+PURE_MODULES: Final = frozenset((
+    "_pydecimal", "_pydatetime", "_strptime", "ast", "base64", "bisect", "calendar", "colorsys", "copy",
+    "csv", "datetime", "decimal", "difflib", "dis", "fnmatch", "fractions", "graphlib", "heapq", "html",
+    "ipaddress", "json", "keyword", "math", "numbers", "opcode", "operator", "pprint", "quopri", "random",
+    "re", "reprlib", "shlex", "sre_compile", "sre_parse", "statistics", "string", "stringprep", "struct",
+    "symtable", "textwrap", "token", "tokenize", "typing", "unicodedata", "urllib/parse", "xml/etree",
+    "zoneinfo",
+))
+# fmt: on
 """Standard-library modules whose frames may be preempted, as paths below the library without `.py`."""
 
 ASYNC_MODULES: Final = ("asyncio", "anyio", "trio")
