@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import importlib
+import importlib.metadata
 import json
 import os
 import platform
@@ -48,7 +49,7 @@ def run_one(name: str, opt: Options) -> list[dict[str, Any]]:
     """Run one benchmark, print its rows as they come, and return them with their verdicts."""
     module = importlib.import_module(f"benchmarks.{name}")
     promises: Sequence[Promise] = module.PROMISES
-    print(f"\n{name}: {module.__doc__.splitlines()[0]}")
+    print(f"\n{name}: {(module.__doc__ or '').partition(chr(10))[0]}")
     start = time.perf_counter()
     rows: list[Row] = []
     records = []
@@ -81,14 +82,12 @@ def describe_machine(opt: Options) -> dict[str, Any]:
         "rounds": opt.rounds,
     }
     if "uvloop" in opt.loops:
-        import uvloop
-
-        machine["uvloop"] = uvloop.__version__
+        machine["uvloop"] = importlib.metadata.version("uvloop")
     return machine
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure what is promised.")
     parser.add_argument("--quick", action="store_true", help="smaller sizes, as many rounds: minutes less, and noisier")
     parser.add_argument("--only", nargs="+", metavar="NAME", choices=NAMES, help=f"some of: {', '.join(NAMES)}")
     parser.add_argument("--loops", default="asyncio,uvloop", help="the base loops, separated by a comma")

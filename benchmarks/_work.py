@@ -71,10 +71,17 @@ def since(start: Spent) -> Spent:
     return time.perf_counter() - start[0], time.process_time() - start[1]
 
 
-async def tick(period: float, late: list[float], stop: asyncio.Event) -> None:
-    """Sleep again and again, and note how late each wake-up was, in seconds."""
-    clock = time.perf_counter
+Late = tuple[float, float]
+"""How late a wake-up was, and for how long the machine had the process off the CPU meanwhile. Seconds."""
+
+
+async def tick(period: float, late: list[Late], stop: asyncio.Event) -> None:
+    """Sleep again and again, and note how late each wake-up was.
+
+    Beside hogs the process is never idle, so the time that it did not spend on the CPU was taken by the machine.
+    """
     while not stop.is_set():
-        start = clock()
+        start = now()
         await asyncio.sleep(period)
-        late.append(clock() - start - period)
+        wall, cpu = since(start)
+        late.append((wall - period, max(0.0, wall - cpu)))

@@ -1,19 +1,15 @@
 """One side of a comparison in a process of its own, and the parent's handle on it.
 
-Run by `Worker` as `python -m benchmarks._worker MODULE SIDE`. A request is a line of JSON, the arguments of the
-module's `measure(side, **arguments)`; so is the reply. The stock side never imports preemptio: a library that
-patches asyncio at import would otherwise be compared with itself.
+The process runs `_serve.py`. A request is a line of JSON, the arguments of the benchmark module's
+`measure(side, **arguments)`; so is the reply. The stock side never imports preemptio: a library that patches asyncio at
+import would otherwise be compared with itself.
 """
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
-import faulthandler
-import gc
-import importlib
 import json
-import os
 import select
 import signal
 import subprocess
@@ -54,13 +50,14 @@ class Side:
 
     def run(self, main: Callable[..., Coroutine[Any, Any, Any]], *args: Any) -> Any:
         """Run a coroutine function on this side's loop, which stays open between calls."""
-        if not _runner:
-            _runner.append(asyncio.Runner(loop_factory=self.new_event_loop))
-            _runner[0].get_loop()  # a loop that cannot be built must not leave a coroutine behind
-        return _runner[0].run(main(*args))
+        if not open_runner:
+            open_runner.append(asyncio.Runner(loop_factory=self.new_event_loop))
+            open_runner[0].get_loop()  # a loop that cannot be built must not leave a coroutine behind
+        return open_runner[0].run(main(*args))
 
 
-_runner: list[asyncio.Runner] = []
+open_runner: list[asyncio.Runner] = []
+"""The one runner of a worker process, once it has one. `_serve.py` closes it."""
 
 
 class Worker:
@@ -71,7 +68,7 @@ class Worker:
         self.name = f"{bench} on {side.kind} {side.base}"
         argument = json.dumps(dataclasses.asdict(side))
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks._worker", bench, argument],
+            [sys.executable, "-m", "benchmarks._serve", bench, argument],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
@@ -112,37 +109,3 @@ class Worker:
             self._process.send_signal(signal.SIGABRT)
             self._process.wait()
             print(f"  note: {self.name} did not end by itself and was aborted", file=sys.stderr)
-
-
-def print_tasks(*_: object) -> None:
-    """Print every task that is not done, with its G: parked steps are on no stack that faulthandler sees."""
-    for task in asyncio.all_tasks(_runner[0].get_loop()) if _runner else ():
-        print(f"not done: {task!r} {getattr(task, 'g', '')!r}", file=sys.stderr)
-        task.print_stack(limit=4)
-
-
-def serve(bench: str, side: Side) -> None:
-    """Answer requests on stdin until it ends."""
-    faulthandler.enable()
-    signal.signal(signal.SIGUSR1, print_tasks)
-    replies = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what the measured code prints must not be taken for a reply
-    measure = importlib.import_module(bench).measure
-    for line in sys.stdin:
-        gc.collect()
-        try:
-            reply = {"value": measure(side, **json.loads(line))}
-        except Exception as error:
-            reply = {"error": repr(error)}
-        if any(signal.getitimer(which)[0] for which in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL)):
-            reply = {"error": "a timer was left armed after the loop stopped"}
-        print(json.dumps(reply), file=replies, flush=True)
-    if _runner:
-        _runner[0].close()
-
-
-if __name__ == "__main__":
-    # `python -m` runs this file as __main__; the benchmarks must see the one module that they import
-    from benchmarks import _worker
-
-    _worker.serve(sys.argv[1], _worker.Side(**json.loads(sys.argv[2])))

@@ -1,8 +1,8 @@
 """The two calls that user code makes itself: `checkpoint()` and `go()`.
 
 A checkpoint goes into inner loops, so the one that has nothing to do must cost about as much as the call of an
-empty C function. It is timed inside a G (outside one it has even less to do), in batches far shorter than a slice, since
-a poisoned one does real work; the loop around it is timed in the same batch and subtracted.
+empty C function. It is timed inside a G (outside one it has even less to do), in batches far shorter than a slice,
+since a poisoned one does real work; the loop around it is timed in the same batch and subtracted.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from benchmarks._harness import Options, Promise, Row, cost_ratio, interleaved, percentile
 from benchmarks._work import Spent, now, since
@@ -62,7 +62,7 @@ async def empty() -> None:
 
 async def empty_tasks(count: int, preempted: bool) -> Spent:
     """Start `count` empty tasks and await each."""
-    start_task = asyncio.create_task
+    start_task: Callable[..., asyncio.Task[None]] = asyncio.create_task
     if preempted:
         import preemptio
 

@@ -1,9 +1,10 @@
 """The same program with and without preemption: whatever differs is a bug.
 
 A deterministic program (`_program.py`: recursion, generators, sorts, exceptions, json, sockets, queues,
-cancellations, context variables, finalizers) runs on a stock loop, then again and again on a preempting one with a slice of 200 us,
-until it was preempted often enough. Three things can go wrong: a process that crashes, a result that differs, and a
-wake-up that is lost - then the program never ends, and the watchdog prints who waits and where the thread stands.
+cancellations, context variables, finalizers) runs on a stock loop, then again and again on a preempting one with
+a slice of 200 us, until it was preempted often enough. Three things can go wrong: a process that crashes, a result
+that differs, and a wake-up that is lost - then the program never ends, and the watchdog prints who waits and where
+the thread stands.
 """
 
 from __future__ import annotations
@@ -48,9 +49,7 @@ def measure(side: Side, seed: int, skip: list[str]) -> Any:
     return side.run(_program.program, seed, skip)
 
 
-def compare(
-    loop: str, slice_: float, goal: int, say: Callable[[str], None], skip: Sequence[str] = ()
-) -> Outcome:
+def compare(loop: str, slice_: float, goal: int, say: Callable[[str], None], skip: Sequence[str] = ()) -> Outcome:
     """Run until the goal is reached; raise WorkerError when a side crashes or hangs.
 
     Stops early, with too few preemptions to show for it, when a few runs in a row bring none.

@@ -25,11 +25,13 @@ def seconds(text: str) -> float:
 
 def main() -> int:
     """Run, telling the progress every few seconds; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.stress", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.stress", description="Stress one loop.")
     parser.add_argument("--preemptions", type=int, default=200_000, help="how many to go on for")
     parser.add_argument("--slice", type=seconds, default=0.0002, help="the time slice, such as 200us")
     parser.add_argument("--loop", choices=("asyncio", "uvloop"), default="asyncio", help="the base loop")
-    parser.add_argument("--skip", nargs="+", metavar="WORKER", default=[], help="leave these workers out (`locks`, ...)")
+    parser.add_argument(
+        "--skip", nargs="+", metavar="WORKER", default=[], help="leave these workers out (`locks`, ...)"
+    )
     args = parser.parse_args()
     start = told = time.monotonic()
 

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import contextvars
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from benchmarks.stress._shared import JOBS, VAR, Shared, Worker, compute
@@ -84,11 +84,11 @@ async def contexts(shared: Shared, rng: random.Random) -> Any:
     return out, VAR.get(), await shared.spawn(child()), VAR.get()
 
 
-async def asyncgens(shared: Shared, rng: random.Random) -> Any:
+async def asyncgens(_shared: Shared, rng: random.Random) -> Any:
     """Iterate asynchronous generators, leave one in the middle, and note that it was closed."""
     log: list[Any] = []
 
-    async def source(count: int) -> AsyncIterator[int]:
+    async def source(count: int) -> AsyncGenerator[int, None]:
         try:
             for _ in range(count):
                 yield compute(rng)

@@ -1,7 +1,7 @@
 """The stress program: every worker several times over, and what came of it.
 
-Run in a worker process of either side; see `measure` in the package. Results are reduced to a digest each, by name, so that a
-difference says which worker is wrong.
+Run in a worker process of either side; see `measure` in the package. Results are reduced to a digest each, by
+name, so that a difference says which worker is wrong.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ Results = dict[str, str]
 
 
 async def program(seed: int, skip: list[str]) -> tuple[Results, dict[str, int]]:
-    """Run all workers at once, but those to skip; return their digests, and how often their tasks were preempted, by kind."""
+    """Run all workers but those to skip; return their digests, and how often they were preempted, by kind."""
     shared = Shared()
     results: Results = {}
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: results.update({f"complaint {len(results)}": repr(context)}))
     server = await asyncio.start_server(_waiting.answer_reversed, "127.0.0.1", 0)
     shared.port = server.sockets[0].getsockname()[1]
-    tasks = {
-        f"{worker.__name__} {copy}": shared.spawn(keep(worker, shared, random.Random(f"{seed} {worker.__name__} {copy}")))
-        for copy in range(COPIES)
-        for worker in WORKERS
-        if worker.__name__ not in skip
-    }
+    tasks = {}
+    for copy in range(COPIES):
+        for worker in WORKERS:
+            if worker.__name__ not in skip:
+                name = f"{worker.__name__} {copy}"
+                tasks[name] = shared.spawn(keep(worker, shared, random.Random(f"{seed} {name}")))
     for name, task in tasks.items():
         results[name] = await task
     server.close()

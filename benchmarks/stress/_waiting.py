@@ -59,7 +59,8 @@ async def cancels(shared: Shared, rng: random.Random) -> Any:
             raise
 
     for _ in range(4):
-        reached, log = asyncio.Event(), []
+        reached = asyncio.Event()
+        log: list[Any] = []
         task = shared.spawn(child(reached, log))
         await reached.wait()
         task.cancel()
@@ -71,7 +72,7 @@ async def cancels(shared: Shared, rng: random.Random) -> Any:
 
 async def groups(shared: Shared, rng: random.Random) -> Any:
     """Fail one child of a task group: its sibling, which computes first, is cancelled at its await."""
-    log = []
+    log: list[Any] = []
 
     async def sibling(started: asyncio.Event, own: random.Random) -> None:
         started.set()
@@ -110,7 +111,7 @@ async def queues(shared: Shared, rng: random.Random) -> Any:
     return await consumer
 
 
-async def deadlines(shared: Shared, rng: random.Random) -> Any:
+async def deadlines(_shared: Shared, rng: random.Random) -> Any:
     """Let timeouts end waits that nothing else would end, between computations."""
     out = []
     for _ in range(4):

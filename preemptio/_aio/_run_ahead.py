@@ -8,8 +8,8 @@ What we do. The queue is the one deque that the loop refers to, and it can be ap
 scheduled one after the other with no foreign handle between them form a *run*; a run holds one place in the queue, a
 handle that is the same object for all runs (MARK), and its steps wait in a deque of our own. So the order is exactly
 uvloop's, and a step costs no handle at all. When MARK's turn comes, a carrier drains the run. MARK goes back to
-the head of the queue meanwhile: a step that is scheduled while nothing foreign is queued joins the run that is being drained,
-up to the budget, and what is left over keeps its place.
+the head of the queue meanwhile: a step that is scheduled while nothing foreign is queued joins the run that is being
+drained, up to the budget, and what is left over keeps its place.
 
 Where the self-check does not find the deque (another build of uvloop), and in debug mode, where every handle must be
 a task's own, the loop falls back to a hop per step.
@@ -36,6 +36,7 @@ from preemptio._core._step import run_step
 if TYPE_CHECKING:
     from preemptio._core._carrier import Carrier
     from preemptio._core._parked import Step
+    from preemptio._core._processor import Processor
 
 
 class RunAheadLoop(HopLoop):
@@ -136,27 +137,30 @@ class RunAheadLoop(HopLoop):
         if self._single is not None:
             super().drain(carrier)
             return
-        p = self._p
-        run = self._runs[0]
-        pop = run.popleft
-        left = len(run) if self._stop_asked else min(len(run), p.budget) if p.clocked else p.budget
         while True:
             try:
-                while left and run:
-                    left -= 1
-                    item = pop()
-                    if type(item) is tuple:
-                        if run_step(p, item):
-                            return
-                    else:
-                        p.handoff = item  # type: ignore[assignment]  # not a tuple: Parked
-                        return
+                self._drain_run(self._p, self._runs[0])
             except BaseException as exc:
                 self._step_failed(exc)
-                if p.attention:
+                if self._p.attention:
                     return
             else:
                 return
+
+    def _drain_run(self, p: Processor, run: deque[Step | Parked]) -> None:
+        pop = run.popleft
+        left = len(run) if self._stop_asked else min(len(run), p.budget) if p.clocked else p.budget
+        item: Any = None
+        while left and run:
+            left -= 1
+            item = pop()
+            if type(item) is tuple:
+                if run_step(p, item):
+                    break
+            else:
+                p.handoff = item
+                break
+        del item  # the traceback of a task's exception may keep this frame, and so the task
 
     # -- the base loop's methods --
 

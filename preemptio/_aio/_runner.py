@@ -95,12 +95,14 @@ async def _insist(loop: RuntimeLoop, tasks: set[asyncio.Task[Any]], grace: float
         g = getattr(task, "g", None)
         if g is not None:
             g.extra().cancel_at_safe_point = True
-            report_stopped(g, "shutdown")
     while (left := [task for task in tasks if not task.done()]) and time.monotonic() < deadline:
         for task in left:
             if isinstance(task, Task) and task.g.parked:
                 task.cancel()
         await asyncio.sleep(loop._p.slice)
+    for task in tasks:
+        if task.done() and hasattr(task, "g"):
+            report_stopped(task.g, "shutdown")
 
 
 def _report_failure(loop: Loop, task: asyncio.Task[Any]) -> None:

@@ -128,9 +128,11 @@ class RuntimeLoop:
             return
         before = set_current_processor(p)
         p.begin()
+        self._ticker.start()  # what catches GreenletExit and goes on must be stopped again
         try:
             left = [record.g for record in list(p.standing.values()) if not p.kill(record)]
         finally:
+            self._ticker.stop()
             set_current_processor(before)
             p.end()
         if left:

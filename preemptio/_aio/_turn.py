@@ -200,6 +200,7 @@ class TurnLoop(RuntimeLoop):
                 item = pop()
                 if type(item) is tuple:
                     if run_step(p, item):
+                        del item  # the traceback of a task's exception may keep this frame, and so the task
                         return True
                 elif item is END:
                     p.step = None

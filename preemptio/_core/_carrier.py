@@ -9,6 +9,11 @@ What we do. Steps run one after the other on one carrier, in batches: one switch
 preempted does its carrier stay behind with it, and the next batch gets a fresh one from the pool. So the number of
 carriers is one more than the number of parked steps, and a program whose steps are short uses one for ever.
 
+Child greenlets. A step may make greenlets of its own and switch to them from later steps (SQLAlchemy's asyncio,
+greenback). A child keeps the carrier that it was born on as its parent, and returns there, while another carrier runs
+the step by now. So a carrier that is woken although the hub did not wake it passes on what it got to the carrier that
+runs: to the child it looks as if its parent had moved along with the step.
+
 Invariants. A carrier goes back only to its hub, the greenlet that runs the base loop; its greenlet parent is the
 hub as well, so that what kills the carrier (KeyboardInterrupt, SystemExit) arrives there. `detached` is true from
 the moment that its step was parked until that step ends: then the carrier must not take another step, because
@@ -54,9 +59,29 @@ class Carrier(greenlet):  # type: ignore[misc]  # greenlet ships no types
                 self.detached = False
                 p.step_left(p.step)
                 if len(idle) >= POOL:
+                    p.carrier = None
                     return
             idle.append(self)
-            self.hub.switch()
+            p.carrier = None
+            self.leave()
+
+    def leave(self) -> None:
+        """Switch to the hub; return when the hub gives the CPU to this carrier, or raise what is thrown into it."""
+        p = self.p
+        switch, got = self.hub.switch, None
+        while True:
+            try:
+                got = switch(got)
+            except BaseException as exc:
+                running = p.carrier
+                if running is None or running is self:
+                    raise
+                switch, got = running.throw, exc
+            else:
+                running = p.carrier
+                if running is self:
+                    return
+                switch = running.switch  # type: ignore[union-attr]  # the hub wakes nobody else without naming it
 
     def adopt(self, hub: greenlet) -> None:
         """Make `hub` the greenlet that this carrier goes back to."""

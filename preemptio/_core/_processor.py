@@ -260,7 +260,7 @@ class Processor:
         self.carrier = None
         self.step = None
         self.nparked_ever += 1
-        self.hub.switch()
+        record.carrier.leave()
         if record.throw is not None:
             exc, record.throw = record.throw, None
             raise exc
@@ -272,7 +272,9 @@ class Processor:
         idle = self.idle
         self.carrier = carrier = idle.pop() if idle else Carrier(self)
         try:
-            carrier.switch()
+            got = carrier.switch()
+            while self.carrier is not None:  # a child greenlet whose parent, a carrier, has ended: see _carrier.py
+                got = carrier.switch(got)
         finally:
             self.active = False
             self.carrier = None
@@ -316,7 +318,9 @@ class Processor:
             carrier.adopt(self.hub)
         self.carrier = carrier
         try:
-            record.standing_on.switch()
+            got = record.standing_on.switch()
+            while self.carrier is not None:  # as in run_batch
+                got = carrier.switch(got)
         finally:
             self.active = False
             self.carrier = None

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Final
 from preemptio._core._reasons import Verdict
 from preemptio._preempt._opcodes import at_safe_opcode
 from preemptio._preempt._safepoint import COROUTINE
-from preemptio._preempt._tracers import tracer_installed
+from preemptio._preempt._tracers import OwnTracer, tracer_installed
 
 if TYPE_CHECKING:
     from preemptio._core._g import G
@@ -46,7 +46,7 @@ NOT_OURS: Final = frozenset({Verdict.STDLIB, Verdict.IMPORT, Verdict.RUNTIME, Ve
 Trace = Callable[[FrameType, str, Any], Any]
 
 
-class Seeker:
+class Seeker(OwnTracer):
     """One processor's search for a safe point."""
 
     def __init__(self, p: Processor, rules: SafePoints, found: Callable[[G], None]) -> None:

@@ -24,6 +24,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Final, Protocol
 
+from preemptio._log import report_source
+
 Handler = Callable[[int, FrameType | None], Any]
 
 SIGEV_SIGNAL: Final = 0
@@ -34,6 +36,7 @@ class TickSource(Protocol):
     """A periodic interruption of the main thread."""
 
     name: str
+    survives_fork: bool  # arming it works in a forked child
 
     def start(self, handler: Handler) -> bool:
         """Install `handler`; False when the signal belongs to somebody else."""
@@ -55,6 +58,7 @@ class _SignalSource:
     """What both signal sources share: owning the handler of one signal."""
 
     name = ""
+    survives_fork = True
 
     def __init__(self, signum: int) -> None:
         self.signum = signum
@@ -131,6 +135,7 @@ class PosixTimerSource(_SignalSource):
     """timer_create(CLOCK_MONOTONIC) with the highest free real-time signal (scanned last, so it delays no other)."""
 
     name = "posix"
+    survives_fork = False
 
     def __init__(self) -> None:
         """Load the C library's timer functions."""
@@ -176,6 +181,7 @@ class NullSource:
     """No tick."""
 
     name = "none"
+    survives_fork = True
 
     def start(self, handler: Handler) -> bool:
         """Do nothing, successfully."""
@@ -214,8 +220,21 @@ def candidates(choice: str) -> list[Callable[[], TickSource]]:
 
 def open_source(choice: str, handler: Handler) -> TickSource:
     """Start the first source that is free; the null source always is."""
+    wanted = ""
     for make in candidates(choice):
         source = make()
+        wanted = wanted or source.name
         if source.start(handler):
+            if source.name != wanted:
+                _report_once(wanted, source.name)
             return source
     return NullSource()
+
+
+_reported: set[tuple[str, str]] = set()
+
+
+def _report_once(wanted: str, used: str) -> None:
+    if (wanted, used) not in _reported:
+        _reported.add((wanted, used))
+        report_source(wanted, used, "its signal or timer belongs to somebody else in this process")

@@ -24,6 +24,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING, Final
 
+from preemptio._core import _guard
 from preemptio._core._gstatus import RUNNING
 from preemptio._core._headroom import NoRoomError
 from preemptio._core._reasons import PreemptKind, Verdict
@@ -89,10 +90,8 @@ class Ticker:
 
     def start(self) -> None:
         """Take a source; called when the loop begins to run."""
-        p = self._p
-        self._source = open_source(self._choice, self.on_tick)
-        p.clocked = self._source.name == "none"
-        p.armed = p.clocked  # nothing to arm
+        self._take(open_source(self._choice, self.on_tick))
+        self._p.armed = self._p.clocked  # nothing to arm
         FENCE.install()
         _process.watch(self)
 
@@ -101,7 +100,9 @@ class Ticker:
         if self._seeker.armed:
             self._seeker.disarm()
         self._source.stop()
-        self._source = NullSource()
+        self._take(NullSource())
+        self._p.clocked = False
+        _guard.restore(self._p)
         self._period = 0.0
         self._p.armed = False
         FENCE.remove()
@@ -110,9 +111,9 @@ class Ticker:
     def arm(self) -> None:
         """Begin to tick: a batch of steps starts. Called by the host when `p.armed` is false."""
         p = self._p
-        if self._source.lost():
-            self._source = open_source(self._choice, self.on_tick)  # somebody took the signal: leave it to them
-            p.clocked = self._source.name == "none"
+        if self._source.lost():  # somebody took the signal: leave it to them
+            self._source.stop()
+            self._take(open_source(self._choice, self.on_tick))
         p.seen = -1
         p.cpu_mark = time.thread_time()
         self._idle = 0
@@ -130,6 +131,18 @@ class Ticker:
         """Forget the timer, which a fork did not inherit. In the forked child."""
         self._period = 0.0
         self._p.armed = False
+        if not self._source.survives_fork:
+            self._take(NullSource())
+
+    def _take(self, source: TickSource) -> None:
+        """Use `source`. Without a tick the guard is poisoned for good and checkpoints read the clock."""
+        p = self._p
+        self._source = source
+        p.clocked = source.name == "none"
+        if p.clocked:
+            _guard.poison(p)
+        else:
+            _guard.restore(p)
 
     def _set_period(self, period: float) -> None:
         if period != self._period:

@@ -16,6 +16,12 @@ from types import FunctionType, MethodType
 _monitoring = getattr(sys, "monitoring", None)  # 3.12+
 
 
+class OwnTracer:
+    """Base of the runtime's own tracers, which are told apart from other people's by it."""
+
+    __slots__ = ()
+
+
 def tracer_installed() -> bool:
     """Report whether `sys.settrace` is somebody's."""
     return sys.gettrace() is not None
@@ -23,6 +29,9 @@ def tracer_installed() -> bool:
 
 def debugger_present() -> bool:
     """Report whether a trace function written in Python, or a sys.monitoring debugger, is active."""
-    if isinstance(sys.gettrace(), (FunctionType, MethodType)):
+    tracer = sys.gettrace()
+    if isinstance(tracer, FunctionType):
+        return True
+    if isinstance(tracer, MethodType) and not isinstance(tracer.__self__, OwnTracer):
         return True
     return _monitoring is not None and _monitoring.get_tool(_monitoring.DEBUGGER_ID) is not None

@@ -1,0 +1,40 @@
+"""What the behaviour tests share: work that computes until it is told to stop, and ways to wait for a state."""
+
+import asyncio
+
+LIMIT = 50_000_000
+"""Rounds after which a computation gives up: a test whose hog is never interrupted fails instead of hanging."""
+
+
+class Flag:
+    """Set `stop` to end the computations that look at it."""
+
+    def __init__(self):
+        self.stop = False
+
+
+def spin(flag, limit=LIMIT):
+    """Compute without a single call until told to stop; return the number of rounds."""
+    for n in range(limit):
+        if flag.stop:
+            return n
+    raise AssertionError("nobody else ran while this computed")
+
+
+async def parked(*tasks):
+    """Return when each of these tasks stands in the middle of a step."""
+    for task in tasks:
+        while not task.g.parked:
+            assert not task.done(), f"{task} ended before it was preempted"
+            await asyncio.sleep(0)
+
+
+async def turns(n):
+    """Let the loop go round."""
+    for _ in range(n):
+        await asyncio.sleep(0)
+
+
+def preempted(task):
+    """Return how often the CPU was taken from a task."""
+    return sum(task.g.preemptions.values())

@@ -1,0 +1,63 @@
+"""nopreempt against the tick."""
+
+import asyncio
+
+import pytest
+
+import preemptio
+from preemptio.lowlevel import PreemptKind, Verdict
+from tests.behaviour._support import Flag, parked, spin
+
+pytestmark = [pytest.mark.loop, pytest.mark.asyncio]
+
+
+async def test_nobody_runs_inside():
+    """However long it computes, a task inside nopreempt() is not interrupted; behind it, it gives way at once."""
+    seen = []
+
+    async def masked():
+        g = asyncio.current_task().g
+        with preemptio.nopreempt("test"):
+            while g.refusals.get(Verdict.MASKED, 0) < 3:
+                pass
+            seen.append("end of the mask")
+        preemptio.checkpoint()
+        seen.append("behind it")
+
+    task = asyncio.create_task(masked())
+    asyncio.get_running_loop().call_soon(seen.append, "other")  # queued behind the task's first step
+    await task
+    assert seen == ["end of the mask", "other", "behind it"]
+    assert task.g.preemptions == {PreemptKind.SYNC: 1}
+
+
+async def test_a_masked_request_is_not_lost():
+    """A task that was refused inside the mask is taken at a safe point behind it, without a checkpoint."""
+    flag = Flag()
+
+    async def masked():
+        g = asyncio.current_task().g
+        with preemptio.nopreempt("test"):
+            while g.refusals.get(Verdict.MASKED, 0) < 1:
+                pass
+        return spin(flag)
+
+    task = asyncio.create_task(masked())
+    await parked(task)
+    flag.stop = True
+    assert await task
+
+
+async def test_a_decorated_function():
+    """@nopreempt masks a whole function, and shows its reason."""
+
+    @preemptio.nopreempt("whole function")
+    def masked():
+        g = asyncio.current_task().g
+        while g.refusals.get(Verdict.MASKED, 0) < 2:
+            pass
+        return g.reason
+
+    task = preemptio.go(masked)
+    assert await task == "whole function"
+    assert not task.g.preemptions

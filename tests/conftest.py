@@ -1,0 +1,58 @@
+"""Every async test runs on both kinds of loop, with a short slice, and leaves the process as it found it."""
+
+import asyncio
+import gc
+import signal
+import sys
+
+import pytest
+import uvloop
+
+import preemptio
+
+BASES = {"asyncio": asyncio.SelectorEventLoop, "uvloop": uvloop.Loop}
+
+
+def factory(base):
+    """Return a function that makes a loop on `base` with a slice of 1 ms and the knobs that it is given."""
+
+    def make(**knobs):
+        with preemptio.config.override(**{"slice": 0.001, **knobs}):
+            return preemptio.new_event_loop(base)
+
+    return make
+
+
+def pytest_asyncio_loop_factories(config, item):
+    return {name: factory(base) for name, base in BASES.items()}
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` deselects
+def pytest_collection_modifyitems(items):
+    """What needs a loop is run once more in asyncio's debug mode."""
+    for item in items:
+        if item.get_closest_marker("asyncio") or "make_loop" in getattr(item, "fixturenames", ()):
+            item.add_marker("loop")
+
+
+@pytest.fixture(params=BASES)
+def base(request):
+    """The loop class to build on, one after the other."""
+    return BASES[request.param]
+
+
+@pytest.fixture
+def make_loop(base):
+    """A function that makes loops as the async tests have them, for tests that run their loops themselves."""
+    return factory(base)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left():
+    """No tick, no handler, no trace function and no GC callback outlives the loop it was for."""
+    callbacks = list(gc.callbacks)
+    yield
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    assert signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
+    assert gc.callbacks == callbacks
+    assert not str(getattr(sys.gettrace(), "__module__", "")).startswith("preemptio")
