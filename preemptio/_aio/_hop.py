@@ -167,10 +167,12 @@ class HopLoop(RuntimeLoop):
         p.now = time.monotonic()
         self._quiet = 0 if self._busy() or p.schedtick != self._seen_tick else self._quiet + 1
         self._seen_tick = p.schedtick
-        if p.parked.due(p.now, self._quiet):
-            self._quiet = 0
-            p.resume_parked()
-            self._seen_tick = p.schedtick
-        self._dispatching = bool(p.parked.heap)
-        if self._dispatching:
-            self._base_call_soon(self._dispatch, context=EMPTY)
+        try:
+            if p.parked.due(p.now, self._quiet):
+                self._quiet = 0
+                p.resume_parked()
+                self._seen_tick = p.schedtick
+        finally:  # whatever this G did, the others are owed their turn
+            self._dispatching = bool(p.parked.heap)
+            if self._dispatching:
+                self._base_call_soon(self._dispatch, context=EMPTY)

@@ -272,9 +272,7 @@ class Processor:
         idle = self.idle
         self.carrier = carrier = idle.pop() if idle else Carrier(self)
         try:
-            got = carrier.switch()
-            while self.carrier is not None:  # a child greenlet whose parent, a carrier, has ended: see _carrier.py
-                got = carrier.switch(got)
+            self._give(carrier, carrier)
         finally:
             self.active = False
             self.carrier = None
@@ -318,9 +316,7 @@ class Processor:
             carrier.adopt(self.hub)
         self.carrier = carrier
         try:
-            got = record.standing_on.switch()
-            while self.carrier is not None:  # as in run_batch
-                got = carrier.switch(got)
+            self._give(carrier, record.standing_on)
         finally:
             self.active = False
             self.carrier = None
@@ -328,6 +324,35 @@ class Processor:
             self.settle()
             if carrier.dead:  # of KeyboardInterrupt, SystemExit or kill(): it did not come to step_left
                 self.step_left(record.step)
+
+    def _give(self, carrier: Carrier, target: greenlet) -> None:
+        """Switch to `target`, on `carrier`, until the carrier has come back by itself: `self.carrier` is None then.
+
+        Something else may arrive here meanwhile: what a child greenlet passes to its parent, if that carrier has
+        ended and the hub has inherited it. It belongs to the carrier that runs; see _carrier.py.
+        """
+        try:
+            got = target.switch()
+        except BaseException as exc:
+            if carrier.dead or self.carrier is None:
+                raise
+            self._pass_on(carrier, carrier.throw, exc)
+        else:
+            if self.carrier is not None:
+                self._pass_on(carrier, carrier.switch, got)
+
+    def _pass_on(self, carrier: Carrier, switch: Callable[[Any], Any], got: object) -> None:
+        while True:
+            try:
+                got = switch(got)
+            except BaseException as exc:
+                if carrier.dead or self.carrier is None:
+                    raise
+                switch, got = carrier.throw, exc
+            else:
+                if carrier.dead or self.carrier is None:
+                    return
+                switch = carrier.switch
 
     def settle(self) -> None:
         """Drop what was asked of a step that is over. In the hub."""

@@ -64,6 +64,9 @@ class Task:
     def get_name(self):
         return "task"
 
+    def get_coro(self):
+        return None
+
 
 class Step:
     """One step of a task: `run` is what asyncio calls."""
