@@ -51,25 +51,28 @@ def _learn_step_type() -> type:
 STEP: Final = _learn_step_type()
 WAKEUP: Final = "task_wakeup"
 
-_HOSTS: Final[set[int]] = set()
-"""ids of the globals of modules that create tasks on behalf of others: skipped when a birth place is looked for."""
+_HOST_PACKAGES: Final = ("asyncio", "uvloop", "preemptio", "anyio")
+_host_files: Final[dict[str, bool]] = {}
+"""Files by whether they create tasks on behalf of others, which are skipped when a birth place is looked for."""
 
 
-def _host_globals(name: str) -> bool:
-    return name.partition(".")[0] in ("asyncio", "uvloop", "preemptio", "anyio") and not name.startswith(
-        "preemptio._cli"
-    )
+def _is_host(frame: FrameType) -> bool:
+    name = str(frame.f_globals.get("__name__", ""))
+    host = name.partition(".")[0] in _HOST_PACKAGES and not name.startswith("preemptio._cli")
+    _host_files[frame.f_code.co_filename] = host
+    return host
 
 
 def birth_place(depth: int) -> tuple[CodeType | None, int]:
     """Return code and instruction of the nearest frame that is not asyncio's, a loop's or ours."""
     frame: FrameType | None = sys._getframe(depth)
     while frame is not None:
-        names = frame.f_globals
-        if id(names) not in _HOSTS:
-            if not _host_globals(names.get("__name__", "")):
-                return frame.f_code, frame.f_lasti
-            _HOSTS.add(id(names))  # modules of these packages live as long as the process
+        code = frame.f_code
+        host = _host_files.get(code.co_filename)
+        if host is None:
+            host = _is_host(frame)
+        if not host:
+            return code, frame.f_lasti
         frame = frame.f_back
     return None, -1
 

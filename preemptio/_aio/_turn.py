@@ -176,14 +176,22 @@ class TurnLoop(RuntimeLoop):
                     return
 
     def _turns(self) -> bool:
-        """Run turns; True when the hub must choose again."""
+        """Run turns; True when the hub must choose again. Written out in one piece: every callback passes here."""
         p = self._p
         ready = self._ready
         pop = ready.popleft
+        select = self._selector.select
         budget = range(p.budget)
         while True:
             if not (self._stopping and self._end_queued):
-                self._poll()
+                p.active = False
+                found = select(0 if ready or p.parked.heap or self._stopping else self._timeout())
+                if found:
+                    self._process_events(found)  # type: ignore[attr-defined]
+                    found = None  # as asyncio does: it would keep handles alive
+                p.now = time.monotonic()
+                if self._scheduled:
+                    self._move_timers()
                 if p.parked.heap and self._parked_is_due():
                     return True
             if not ready:
@@ -216,7 +224,10 @@ class TurnLoop(RuntimeLoop):
                     return True
                 elif not item._cancelled:
                     p.step = None
-                    self._run_handle(item)
+                    if self._debug or p.blocked_contexts:
+                        self._run_handle(item)
+                    else:
+                        item._run()
             p.step = None
 
     def _parked_is_due(self) -> bool:
@@ -255,28 +266,23 @@ class TurnLoop(RuntimeLoop):
 
     # -- polling --
 
-    def _poll(self) -> None:
-        """Poll I/O, then move the timers that are due into the queue: asyncio's own order."""
-        scheduled = self._drop_cancelled_timers() if self._scheduled else None
-        self._p.active = False
-        timeout: float | None
-        if self._ready or self._stopping or self._p.parked.heap:
-            timeout = 0
-        elif scheduled:
-            timeout = min(max(0.0, scheduled[0]._when - self.time()), MAX_SELECT)  # type: ignore[attr-defined]
-        else:
-            timeout = None
-        found = self._selector.select(timeout)
-        if found:
-            self._process_events(found)  # type: ignore[attr-defined]
-        self._p.now = time.monotonic()
-        scheduled = self._scheduled
-        if scheduled:
-            end = self.time() + self._clock_resolution  # type: ignore[attr-defined]
-            while scheduled and scheduled[0]._when < end:  # type: ignore[attr-defined]
-                handle = heapq.heappop(scheduled)
-                handle._scheduled = False  # type: ignore[attr-defined]
-                self._ready.append(handle)
+    def _timeout(self) -> float | None:
+        """Return how long the selector may wait when nothing is ready: until the next timer."""
+        if not self._scheduled:
+            return None
+        scheduled = self._drop_cancelled_timers()
+        if not scheduled:
+            return None
+        return min(max(0.0, scheduled[0]._when - self.time()), MAX_SELECT)  # type: ignore[attr-defined]
+
+    def _move_timers(self) -> None:
+        """Put the timers that are due at the end of the queue."""
+        scheduled = self._drop_cancelled_timers()
+        end = self.time() + self._clock_resolution  # type: ignore[attr-defined]
+        while scheduled and scheduled[0]._when < end:  # type: ignore[attr-defined]
+            handle = heapq.heappop(scheduled)
+            handle._scheduled = False  # type: ignore[attr-defined]
+            self._ready.append(handle)
 
     def _drop_cancelled_timers(self) -> list[events.TimerHandle]:
         scheduled = self._scheduled

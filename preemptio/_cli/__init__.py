@@ -9,6 +9,7 @@ should find as little of us there as possible.
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from collections.abc import Sequence
@@ -29,14 +30,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             from preemptio._cli._run import run
 
             return run(options)
-        return _print_something(options.command, options)
+        return _show(options.command, options)
     except (Refusal, PreemptioError) as why:
         print(f"preemptio: {why}", file=sys.stderr)
         return getattr(why, "status", 2)
 
 
-def _print_something(command: str, options: object) -> int:
-    """Run a command that writes to standard output, whose reader may have gone: `preemptio info | head -1`."""
+def _show(command: str, options: argparse.Namespace) -> int:
+    """Run a command that writes to standard output, whose reader may go away: `preemptio info | head -1`."""
     try:
         if command == "info":
             from preemptio._cli._info import info as chosen
@@ -44,6 +45,9 @@ def _print_something(command: str, options: object) -> int:
             from preemptio._cli._demo import demo as chosen
         status = chosen(options)
         sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+        return 130
     except BrokenPipeError:
         # What is still buffered would fail once more, with a traceback, when the interpreter flushes it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

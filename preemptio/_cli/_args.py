@@ -10,6 +10,7 @@ What we do: the words of `run` are cut in two before argparse sees any: ours, an
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import sys
 from collections.abc import Sequence
@@ -36,8 +37,9 @@ class Parser(argparse.ArgumentParser):
         raise Refusal(message if "Type" in message else f"{message}. Type: {self.prog} --help")
 
 
+@functools.cache
 def program_name() -> str:
-    """Return what the user types to start us."""
+    """Return what the user types to start us. Remembered, because `run` gives sys.argv to the program."""
     started_as = os.path.basename(sys.argv[0])
     return "python -m preemptio" if started_as in ("__main__.py", "-m", "") else started_as
 
@@ -55,10 +57,11 @@ def read(argv: Sequence[str]) -> argparse.Namespace:
     if argv[0] != "run":
         return parser.parse_args(argv)
     ours, module, program = split(argv[1:])
-    options = parser.parse_args(["run", *ours])
+    options = run_parser.parse_args(ours)
     if not program:
         what = "the module's name is missing behind -m" if module else "there is no program to run"
         raise Refusal(f"{what}. Type: {run_parser.prog} script.py, or: {run_parser.prog} -m module")
+    options.command = "run"
     options.is_module, options.target, options.args = module, program[0], program[1:]
     return options
 

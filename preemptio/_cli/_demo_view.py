@@ -10,25 +10,25 @@ client's are not disturbed.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from preemptio._cli._args import program_name
+from preemptio._cli._demo_measure import CLIENTS, RATE, Plan, measure
 from preemptio._cli._demo_stats import FIGURES, Run, bar, buckets, duration, ratio
 from preemptio._cli._rich import SIMPLE_HEAD, BarColumn, Console, Progress, Table, Text, TextColumn
 from preemptio._config import Config
 
-if TYPE_CHECKING:
-    from preemptio._cli._demo import Plan
-
 COLORS: Final = {"plain": "yellow", "preempted": "green"}
 
-Measure = Callable[[str, "Plan", Callable[[dict[str, Any]], None]], Run]
+WIDEST: Final = 120
+"""Columns that bars and text are spread over; more is hard to read."""
 
 
-def show(plan: Plan, measure: Measure, *, no_color: bool) -> None:
+def show(plan: Plan, *, no_color: bool) -> None:
     """Measure what the plan says, with the bars running, and show what was found."""
     console = Console(no_color=no_color or None, highlight=False)
+    console.width = min(console.width, WIDEST)
     console.print(_introduction(plan))
     console.print()
     runs = {}
@@ -38,9 +38,8 @@ def show(plan: Plan, measure: Measure, *, no_color: bool) -> None:
             if not console.is_terminal:
                 print(f"measuring: {mode}, {plan.seconds:g} s", flush=True)
 
-            def news(so_far: dict[str, Any], mode: str = mode) -> None:
-                if "elapsed" in so_far:
-                    bars.update(ids[mode], completed=so_far["elapsed"], note=_note(so_far))
+            def news(so_far: Mapping[str, Any], mode: str = mode) -> None:
+                bars.update(ids[mode], completed=so_far["elapsed"], note=_note(so_far))
 
             bars.start_task(ids[mode])
             runs[mode] = measure(mode, plan, news)
@@ -53,12 +52,12 @@ def show(plan: Plan, measure: Measure, *, no_color: bool) -> None:
 
 
 def _introduction(plan: Plan) -> Text:
-    loops = {"plain": f"on a plain {plan.loop} loop", "preempted": f"on {plan.loop} preempted, at a slice of "}
-    loops["preempted"] += Config.slice.kind.show(plan.slice)
+    slice_ = Config.slice.kind.show(plan.slice)
+    loops = {"plain": f"on a plain {plan.loop} loop", "preempted": f"on {plan.loop} preempted, at a slice of {slice_}"}
     return Text(
-        "A server on one thread: health checks, 50 a second; a heartbeat every 10 ms; and /crunch, "
-        "0.4 s of pure Python, which four clients keep busy. "
-         f"Measured {', then '.join(loops[mode] for mode in plan.modes)}."
+        f"A server on one thread: health checks, {RATE} a second; a heartbeat every 10 ms; and /crunch, "
+        f"0.4 s of pure Python, which {CLIENTS} clients keep busy. "
+        f"Measured {', then '.join(loops[mode] for mode in plan.modes)}."
     )
 
 
@@ -70,7 +69,6 @@ def _bars(console: Console) -> Progress:
         console=console,
         expand=True,
         disable=not console.is_terminal,
-        auto_refresh=sys.platform != "emscripten",
     )
 
 
@@ -103,7 +101,7 @@ def _histogram(runs: Mapping[str, Run], console: Console) -> Table:
     most = max(max(counts) for _, counts in rows)
     label = max(len(name) for name, _ in rows)
     digits = max(len(str(most)), 3)
-    room = min(console.width, 120) - label - 2
+    room = console.width - label - 2
     width = max(4, room // len(runs) - digits - 4)
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("", justify="right", width=label)

@@ -7,7 +7,6 @@ from preemptio._cli._refusal import Refusal
 try:
     from rich.box import SIMPLE_HEAD as SIMPLE_HEAD
     from rich.console import Console as Console
-    from rich.padding import Padding as Padding
     from rich.progress import BarColumn as BarColumn, Progress as Progress, TextColumn as TextColumn
     from rich.table import Table as Table
     from rich.text import Text as Text

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import builtins
+import contextlib
 import importlib.util
 import io
 import os
@@ -95,14 +96,14 @@ def _load_script(path: str, args: list[str], main: ModuleType) -> CodeType:
         try:
             _, spec, code = _runpy._get_main_module_details(_runpy._Error)
         except _runpy._Error as why:
-            raise Refusal(f"{why}. {_suggestion(path)}") from None
+            raise Refusal(f"{why}. {_suggestion()}") from None
         return _as_module(main, spec, code)
     _set_path(os.path.dirname(os.path.realpath(path)))
     main.__file__ = absolute
     main.__dict__["__cached__"] = None
     try:
         with io.open_code(absolute) as file:
-            code = pkgutil.read_code(file)  # of a .pyc; None for source
+            code: CodeType | None = pkgutil.read_code(file)  # of a .pyc; None for source
             if code is not None:
                 main.__loader__ = SourcelessFileLoader("__main__", absolute)
                 return code
@@ -121,7 +122,7 @@ def _load_module(name: str, args: list[str], main: ModuleType) -> CodeType:
     try:
         _, spec, code = _runpy._get_module_details(name, _runpy._Error)
     except _runpy._Error as why:
-        raise Refusal(f"{why}. {_suggestion(name)}") from None
+        raise Refusal(f"{why}. {_suggestion()}") from None
     sys.argv[0] = spec.origin
     return _as_module(main, spec, code)
 
@@ -141,18 +142,15 @@ def _set_path(entry: str, *, always: bool = False) -> None:
         sys.path.insert(0, entry)
 
 
-def _suggestion(name: str) -> str:
-    """Say what to type: a path for what looks like a module and the other way round."""
+def _suggestion(name: str = "") -> str:
+    """Say what to type. `name` is what was taken for a script: it may be a module's."""
     here = f"Type, for example: {program_name()} run"
-    if name.endswith(".py") or os.sep in name:
-        return f"{here} path/to/script.py"
     if os.path.exists(f"{name}.py"):
         return f"{here} {name}.py"
-    try:
-        found = importlib.util.find_spec(name) is not None
-    except (ImportError, ValueError):
-        found = False
-    return f"{here} -m {name}" if found else f"{here} script.py, or: {program_name()} run -m module"
+    with contextlib.suppress(ImportError, ValueError):
+        if importlib.util.find_spec(name) is not None:
+            return f"{here} -m {name}"
+    return f"{here} path/to/script.py, or: {program_name()} run -m module"
 
 
 def _without_our_frames(traceback: TracebackType | None) -> TracebackType | None:

@@ -7,10 +7,16 @@ LIMIT = 50_000_000
 
 
 class Flag:
-    """Set `stop` to end the computations that look at it."""
+    """Set `stop` to end the computations that look at it; leaving `with flag:` does."""
 
     def __init__(self):
         self.stop = False
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_exc):
+        self.stop = True
 
 
 def spin(flag, limit=LIMIT):

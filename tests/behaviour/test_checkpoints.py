@@ -6,7 +6,7 @@ import pytest
 
 import preemptio
 from preemptio.lowlevel import PreemptKind, Verdict
-from tests.behaviour._support import LIMIT, Flag, spin
+from tests.behaviour._support import LIMIT, Flag, parked, spin
 
 pytestmark = pytest.mark.loop
 
@@ -178,11 +178,11 @@ def test_checkpointed(run):
     """A function with @checkpointed gives way at its loops' back edges, and computes the same."""
 
     async def main(turns):
-        flag = Flag()
-        asyncio.get_running_loop().call_later(0.005, setattr, flag, "stop", True)
-        before = len(turns)
-        assert await preemptio.go(preemptio.checkpointed(spin), flag) > 0
-        assert len(turns) > before
+        with Flag() as flag:
+            task = preemptio.go(preemptio.checkpointed(spin), flag)
+            await parked(task)
+        assert await task > 0
+        assert task.g.preemptions.keys() == {PreemptKind.SYNC}
 
     run(main)
 

@@ -65,16 +65,15 @@ async def test_nice_shifts_the_shares():
 
 async def test_background_waits_for_everyone_else():
     """A task of the background class does not run while a task computes or others have steps to run; then it does."""
-    flag = Flag()
     ran = []
-    lazy = preemptio.go(ran.append, 1, background=True)
-    hog = preemptio.go(spin, flag)
-    await parked(hog)
-    await turns(300)
-    while hog.g.slices < 10:
-        await asyncio.sleep(0.001)
-    assert not ran
-    flag.stop = True
+    with Flag() as flag:
+        lazy = preemptio.go(ran.append, 1, background=True)
+        hog = preemptio.go(spin, flag)
+        await parked(hog)
+        await turns(300)
+        while hog.g.slices < 10:
+            await asyncio.sleep(0.001)
+        assert not ran
     await hog
     await lazy
     assert ran
