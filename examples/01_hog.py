@@ -60,7 +60,7 @@ async def job(points):
 
 async def main(label):
     """Run both, and say how the heart did while the job ran."""
-    points, gaps = some_points(6000), []
+    points, gaps = some_points(4000), []
     heart = asyncio.create_task(heartbeat(gaps))
     await asyncio.sleep(3 * BEAT)
     gaps.clear()

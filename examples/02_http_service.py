@@ -14,13 +14,13 @@ import time
 
 import preemptio
 
-WORDS = "go run wait park ready batch queue slice tick hub carrier guard mask step loop".split()
+WORDS = ("go", "run", "wait", "park", "ready", "batch", "queue", "slice", "tick", "hub", "carrier", "guard", "mask")
 
 
 def some_text(seed):
     """Return a text of a few thousand words."""
     rng = random.Random(seed)
-    return [rng.choice(WORDS) for _ in range(1200)]
+    return [rng.choice(WORDS) for _ in range(1800)]
 
 
 def crunch():

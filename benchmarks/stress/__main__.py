@@ -12,7 +12,6 @@ import sys
 import time
 
 from benchmarks import stress
-from benchmarks._worker import WorkerError
 
 
 def seconds(text: str) -> float:
@@ -41,16 +40,12 @@ def main() -> int:
             told = time.monotonic()
             print(f"{told - start:6.0f} s  {line}", flush=True)
 
-    try:
-        outcome = stress.compare(args.loop, args.slice, args.preemptions, say, args.skip)
-    except WorkerError as error:
-        print(f"FAILED: {error}")
-        return 1
+    outcome = stress.compare(args.loop, args.slice, args.preemptions, say, args.skip)
     print(f"{time.monotonic() - start:6.0f} s  {outcome.describe()}")
-    if outcome.preemptions.total() < args.preemptions:
-        print(f"FAILED: {args.preemptions} preemptions were asked for")
-        return 1
-    print("FAILED: results differ" if outcome.wrong else "ok: the same results as without preemption")
+    for wrong in outcome.wrong[:20]:
+        print(f"FAILED: {wrong}")
+    if not outcome.wrong:
+        print("ok: the same results as without preemption")
     return 1 if outcome.wrong else 0
 
 

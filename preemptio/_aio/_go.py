@@ -16,6 +16,7 @@ from collections.abc import Callable, Coroutine
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast, overload
 
+from preemptio._aio import _steps
 from preemptio._aio._runtime import RuntimeLoop
 from preemptio._aio._task import Task
 from preemptio._errors import NotInstalledError
@@ -97,21 +98,25 @@ def go(
         loop = _loop()
         if nice or cancel != "await":
             _check_options(nice, cancel)
+        if background:
+            _steps.background.add(coro)
         task = loop.create_task(coro, name=name, context=context)
     except BaseException:
         coro.close()  # else: "coroutine was never awaited", on top of the error
         raise
+    finally:
+        if background:
+            _steps.background.discard(coro)
     g: G | None = getattr(task, "g", None)
     if g is None:
         with contextlib.suppress(Exception):
             task.cancel()
         msg = f"the loop's task factory made a {type(task).__name__}, which cannot be a G; go() needs asyncio tasks"
         raise NotInstalledError(msg)
-    if nice or background or cancel != "await":
+    if nice or cancel != "await":
         extra = g.extra()
         extra.nice = nice
         extra.cancel_at_safe_point = cancel == "safepoint"
-        g.background = background
     return task
 
 

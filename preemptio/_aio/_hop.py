@@ -16,7 +16,7 @@ import time
 import weakref
 from collections.abc import Callable
 from contextvars import Context
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from preemptio._aio._runtime import RuntimeLoop
 from preemptio._aio._steps import capture
@@ -26,9 +26,6 @@ from preemptio._core._step import run_step
 if TYPE_CHECKING:
     from preemptio._core._carrier import Carrier
     from preemptio._core._parked import Step
-
-EMPTY: Final = Context()
-"""The context of the runtime's own callbacks: steps bring theirs."""
 
 
 class Hop:
@@ -88,20 +85,43 @@ class HopLoop(RuntimeLoop):
                     return None
                 return self._queue_hop(step)
             if id(context) in self._shared:
-                return self._base_call_soon(self._run_shared, context, callback, args, context=EMPTY)
+                return self._base_call_soon(self._run_shared, context, callback, args, context=self._empty)
         return self._base_call_soon(callback, *args, context=context)
 
     def _queue_hop(self, item: Step) -> Any:
         self._hopping += 1
-        return self._base_call_soon(Hop(self, item), context=EMPTY)
+        return self._base_call_soon(Hop(self, item), context=self._empty)
 
     def enqueue(self, item: Step | Parked) -> None:
         """Queue a step again, or a G that stands in `preemptio.wait` and is ready again."""
-        self._base_call_soon(self._hop, item, context=EMPTY)
+        self._base_call_soon(self._hop, item, context=self._empty)
 
     def backlog(self) -> int:
         """Return how many steps hold a place."""
         return self._hopping
+
+    def call_soon_threadsafe(self, callback: Callable[..., Any], *args: Any, context: Any = None) -> Any:
+        """Queue a callback from another thread."""
+        callback, args, context = self._unshared(callback, args, context)
+        return super().call_soon_threadsafe(callback, *args, context=context)  # type: ignore[misc]
+
+    def call_later(self, delay: float, callback: Callable[..., Any], *args: Any, context: Any = None) -> Any:
+        """Call back after a time."""
+        callback, args, context = self._unshared(callback, args, context)
+        return super().call_later(delay, callback, *args, context=context)  # type: ignore[misc]
+
+    def call_at(self, when: float, callback: Callable[..., Any], *args: Any, context: Any = None) -> Any:
+        """Call back at a time of the loop's clock."""
+        callback, args, context = self._unshared(callback, args, context)
+        return super().call_at(when, callback, *args, context=context)  # type: ignore[misc]
+
+    def _unshared(
+        self, callback: Callable[..., Any], args: tuple[Any, ...], context: Any
+    ) -> tuple[Callable[..., Any], tuple[Any, ...], Any]:
+        """Route a callback through `_run_shared` if somebody else can be in its context when its time comes."""
+        if context is None or id(context) not in self._shared:
+            return callback, args, context
+        return self._run_shared, (context, callback, args), self._empty
 
     def _context_given(self, context: Context) -> None:
         key = id(context)
@@ -111,7 +131,7 @@ class HopLoop(RuntimeLoop):
         """Run a callback in a context that a parked step may have entered: then it waits for that step's end."""
 
         def again() -> None:
-            self._base_call_soon(self._run_shared, context, callback, args, context=EMPTY)
+            self._base_call_soon(self._run_shared, context, callback, args, context=self._empty)
 
         if not self._p.block_on_context(context, again):
             context.run(callback, *args)
@@ -155,7 +175,7 @@ class HopLoop(RuntimeLoop):
         if not self._dispatching:
             self._dispatching = True
             self._quiet = 0
-            self._base_call_soon(self._dispatch, context=EMPTY)
+            self._base_call_soon(self._dispatch, context=self._empty)
 
     def _busy(self) -> bool:
         """Report whether something else is ready now."""
@@ -175,4 +195,4 @@ class HopLoop(RuntimeLoop):
         finally:  # whatever this G did, the others are owed their turn
             self._dispatching = bool(p.parked.heap)
             if self._dispatching:
-                self._base_call_soon(self._dispatch, context=EMPTY)
+                self._base_call_soon(self._dispatch, context=self._empty)

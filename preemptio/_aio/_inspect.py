@@ -30,8 +30,6 @@ def all_gs(loop: asyncio.AbstractEventLoop | None = None) -> list[G]:
     found = []
     for one in [loop] if loop is not None else list(LOOPS):
         for task in asyncio.all_tasks(one):
-            try:
+            if isinstance(task, asyncio.Task):  # a foreign task type is not a G
                 found.append(adopt(task))
-            except AttributeError:
-                continue  # a foreign task type
     return sorted(found, key=lambda g: g.id)

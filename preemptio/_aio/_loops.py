@@ -15,6 +15,7 @@ from preemptio._aio._run_ahead import RunAheadLoop
 from preemptio._aio._runtime import RuntimeLoop
 from preemptio._aio._turn import TurnLoop
 from preemptio._compat import check_interpreter
+from preemptio._config import KNOBS, config
 from preemptio._errors import UnsupportedError
 
 Loop = asyncio.AbstractEventLoop
@@ -54,6 +55,12 @@ def loop_class(base: type[Loop]) -> type[Any]:
     return made
 
 
+def check_knobs() -> None:
+    """Read every knob, so that a bad value is an error before a loop is half made."""
+    for knob in KNOBS:
+        getattr(config, knob.name)
+
+
 def default_base() -> type[Loop]:
     """Return uvloop's loop class where there is one, else asyncio's for this platform."""
     return uvloop_class() or asyncio_base()
@@ -89,6 +96,7 @@ def new_event_loop(base: type[Loop] | None = None) -> Loop:
         'Task'
     """
     check_interpreter()
+    check_knobs()
     if base is None:
         base = default_base()
     if not callable(getattr(base, "call_soon", None)) or not isinstance(base, type):
@@ -116,6 +124,7 @@ def install(loop: Loop) -> Loop:
             class cannot be exchanged. Make the loop with `preemptio.new_event_loop(base=...)` instead.
     """
     check_interpreter()
+    check_knobs()
     if isinstance(loop, RuntimeLoop):
         return loop
     if not isinstance(loop, asyncio.AbstractEventLoop):

@@ -28,7 +28,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from preemptio._aio._hop import EMPTY, HopLoop
+from preemptio._aio._hop import HopLoop
 from preemptio._aio._steps import capture
 from preemptio._core._parked import Parked
 from preemptio._core._step import run_step
@@ -60,7 +60,7 @@ class RunAheadLoop(HopLoop):
     def _find_queue(self) -> tuple[deque[Any], Any] | None:
         """Return uvloop's queue and a handle of ours to mark runs with, after checking that it is the queue."""
         queues = [o for o in gc.get_referents(self) if type(o) is deque and not o]
-        mark = self._base_call_soon(self._run_mark, context=EMPTY)
+        mark = self._base_call_soon(self._run_mark, context=self._empty)
         for queue in queues:
             if len(queue) == 1 and queue[0] is mark:
                 queue.pop()
@@ -87,7 +87,7 @@ class RunAheadLoop(HopLoop):
                     self._start_run((g, callback, args, context))
                 return None
             if id(context) in self._shared:
-                return self._base_call_soon(self._run_shared, context, callback, args, context=EMPTY)
+                return self._base_call_soon(self._run_shared, context, callback, args, context=self._empty)
         return self._base_call_soon(callback, *args, context=context)
 
     def _start_run(self, item: Step | Parked) -> None:
@@ -95,7 +95,7 @@ class RunAheadLoop(HopLoop):
         if queue:
             queue.append(self._mark)
         else:
-            self._base_call_soon(self._run_mark, context=EMPTY)  # also starts uvloop's idle handle
+            self._base_call_soon(self._run_mark, context=self._empty)  # also starts uvloop's idle handle
             queue[-1] = self._mark
         self._runs.append(deque((item,)))
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
+from contextvars import Context
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -29,8 +30,6 @@ from preemptio._preempt._safepoint import SafePoints
 from preemptio._preempt._tick import Ticker
 
 if TYPE_CHECKING:
-    from contextvars import Context
-
     from preemptio._core._carrier import Carrier
     from preemptio._core._g import G
     from preemptio._core._parked import Parked, Step
@@ -52,6 +51,8 @@ class RuntimeLoop:
         self._rules = rules
         self._ticker = Ticker(p, rules, config.source, self._report_refusal)
         self._running_since = None
+        # The context of the runtime's own callbacks. One per loop: a context can be entered in one thread at a time.
+        self._empty = Context()
         self._reported: set[tuple[str, str]] = set()
         LOOPS.add(self)
 
@@ -71,7 +72,7 @@ class RuntimeLoop:
         factory = self.get_task_factory()  # type: ignore[attr-defined]
         if factory is not None:
             task = super().create_task(coro, name=name, context=context, **kwargs)  # type: ignore[misc]
-            with contextlib.suppress(AttributeError):  # a factory may return anything; only real tasks are Gs
+            if isinstance(task, asyncio.Task):  # a factory may return anything
                 adopt(task)
             return task  # type: ignore[no-any-return]
         if self.is_closed():  # type: ignore[attr-defined]

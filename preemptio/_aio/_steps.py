@@ -77,10 +77,16 @@ def birth_place(depth: int) -> tuple[CodeType | None, int]:
     return None, -1
 
 
+background: Final[set[Any]] = set()
+"""Coroutines that `go` is about to start in the background class: their first step must already be held back."""
+
+
 def newproc(task: Any, depth: int) -> G:
     """Make the G of a task that has none: Go's newproc. `depth`: frames that are surely not the creator's."""
     code, lasti = birth_place(depth)
     task.g = g = G(ref(task), code, lasti)
+    if background and task.get_coro() in background:
+        g.background = True
     return g
 
 

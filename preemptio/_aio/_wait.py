@@ -22,7 +22,6 @@ import inspect
 from collections.abc import Awaitable, Generator
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from preemptio._aio._hop import EMPTY
 from preemptio._core._current import current_processor
 from preemptio._core._gstatus import RUNNING, WAITING
 from preemptio._errors import NotAGError
@@ -111,7 +110,7 @@ def _stand_until(p: Processor, g: G, yielded: Any) -> None:
     if not getattr(yielded, "_asyncio_future_blocking", False):
         msg = f"wait() got {yielded!r} from an awaitable; asyncio awaitables yield futures"
         raise RuntimeError(msg)
-    loop = asyncio.get_running_loop()
+    loop: Any = asyncio.get_running_loop()
     if yielded.get_loop() is not loop:
         msg = f"wait() got the future {yielded!r} attached to a different loop"
         raise RuntimeError(msg)
@@ -119,7 +118,7 @@ def _stand_until(p: Processor, g: G, yielded: Any) -> None:
     extra = g.extra()
     record = p.park(g)
     extra.waiting_on = yielded
-    yielded.add_done_callback(_Unpark(p, record), context=EMPTY)
+    yielded.add_done_callback(_Unpark(p, record), context=loop._empty)
     try:
         p.stand(record)
     finally:

@@ -9,13 +9,13 @@ client's are not disturbed.
 
 from __future__ import annotations
 
-import sys
+import time
 from collections.abc import Mapping
 from typing import Any, Final
 
 from preemptio._cli._args import program_name
 from preemptio._cli._demo_measure import CLIENTS, RATE, Plan, measure
-from preemptio._cli._demo_stats import FIGURES, Run, bar, buckets, duration, ratio
+from preemptio._cli._demo_stats import FIGURES, Run, bar, buckets, duration, percentile, ratio
 from preemptio._cli._rich import SIMPLE_HEAD, BarColumn, Console, Progress, Table, Text, TextColumn
 from preemptio._config import Config
 
@@ -33,7 +33,7 @@ def show(plan: Plan, *, no_color: bool) -> None:
     console.print()
     runs = {}
     with _bars(console) as bars:
-        ids = {mode: bars.add_task(mode, total=plan.seconds, start=False, note="waiting") for mode in plan.modes}
+        ids = {mode: bars.add_task(mode, total=plan.seconds, note="waiting") for mode in plan.modes}
         for mode in plan.modes:
             if not console.is_terminal:
                 print(f"measuring: {mode}, {plan.seconds:g} s", flush=True)
@@ -41,9 +41,10 @@ def show(plan: Plan, *, no_color: bool) -> None:
             def news(so_far: Mapping[str, Any], mode: str = mode) -> None:
                 bars.update(ids[mode], completed=so_far["elapsed"], note=_note(so_far))
 
-            bars.start_task(ids[mode])
-            runs[mode] = measure(mode, plan, news)
-            bars.update(ids[mode], completed=plan.seconds)
+            started = time.monotonic()
+            runs[mode] = run = measure(mode, plan, news)
+            now = {"elapsed": time.monotonic() - started, "answered": run.answered, "p99": percentile(run.health, 0.99)}
+            bars.update(ids[mode], completed=plan.seconds, note=_note(now))
     console.print(_table(runs))
     console.print()
     console.print(_histogram(runs, console))
@@ -74,7 +75,7 @@ def _bars(console: Console) -> Progress:
 
 def _note(so_far: Mapping[str, Any]) -> str:
     answered, late = so_far["answered"], duration(so_far["p99"])
-    return f"{so_far['elapsed']:4.1f} s  {answered:4} answered  p99 now {late:>7}"
+    return f"{so_far['elapsed']:4.1f} s  {answered:4} answered  p99 {late:>7}"
 
 
 def _table(runs: Mapping[str, Run]) -> Table:

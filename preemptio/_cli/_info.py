@@ -27,7 +27,7 @@ from preemptio._aio._loops import Loop, asyncio_base, default_base, new_event_lo
 from preemptio._compat import unsupported
 from preemptio._config import KNOBS, config
 from preemptio._errors import PreemptioError
-from preemptio._preempt._sources import open_source
+from preemptio._preempt._sources import candidates
 
 PACKAGES: Final = ("greenlet", "uvloop", "structlog", "rich", "aiomonitor")
 
@@ -79,17 +79,17 @@ def _sources() -> list[dict[str, Any]]:
 
 
 def _opened(choice: str) -> str:
-    """Return the source that a loop would take for a value of the knob, by taking it."""
+    """Return the source that a loop would take for a value of the knob: the first that can be started."""
 
     def ignore(_signum: int, _frame: FrameType | None) -> None:
         """Be a handler; nothing is armed."""
 
-    try:
-        source = open_source(choice, ignore)
-    except (OSError, AttributeError, ValueError):
-        return "none"
-    source.stop()
-    return source.name
+    for make in candidates(choice):
+        source = make()
+        if source.start(ignore):
+            source.stop()
+            return source.name
+    return "none"
 
 
 def _knob(knob: Any) -> dict[str, str]:

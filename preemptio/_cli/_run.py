@@ -86,33 +86,33 @@ def _new_main() -> ModuleType:
 
 
 def _load_script(path: str, args: list[str], main: ModuleType) -> CodeType:
-    """Do what `python path` does before the first line runs; directories and zip files have a `__main__.py`."""
+    """Do what `python path` does before the first line runs."""
     sys.argv = [path, *args]
     if not os.path.exists(path):
         raise Refusal(f"there is no file {path!r}. {_suggestion(path)}")
-    absolute = os.path.abspath(path)
+    main.__file__ = absolute = os.path.abspath(path)
     if pkgutil.get_importer(absolute) is not None:
-        _set_path(absolute, always=True)
-        try:
-            _, spec, code = _runpy._get_main_module_details(_runpy._Error)
-        except _runpy._Error as why:
-            raise Refusal(f"{why}. {_suggestion()}") from None
-        return _as_module(main, spec, code)
+        return _load_container(absolute, main)
     _set_path(os.path.dirname(os.path.realpath(path)))
-    main.__file__ = absolute
     main.__dict__["__cached__"] = None
     try:
         with io.open_code(absolute) as file:
-            code: CodeType | None = pkgutil.read_code(file)  # of a .pyc; None for source
-            if code is not None:
-                main.__loader__ = SourcelessFileLoader("__main__", absolute)
-                return code
-            file.seek(0)
-            source = file.read()
+            content = file.read()
     except OSError as why:
-        raise Refusal(f"{path!r} cannot be read: {why.strerror}. {_suggestion(path)}") from None
-    main.__loader__ = SourceFileLoader("__main__", absolute)
-    return compile(source, absolute, "exec", dont_inherit=True)
+        raise Refusal(f"{path!r} cannot be read: {why.strerror}. {_suggestion()}") from None
+    code: CodeType | None = pkgutil.read_code(io.BytesIO(content))  # None unless it is a .pyc
+    main.__loader__ = (SourcelessFileLoader if code else SourceFileLoader)("__main__", absolute)
+    return code or compile(content, absolute, "exec", dont_inherit=True)
+
+
+def _load_container(path: str, main: ModuleType) -> CodeType:
+    """Do what `python path` does for a directory or a zip file: the program is the `__main__.py` in it."""
+    _set_path(path, always=True)
+    try:
+        _, spec, code = _runpy._get_main_module_details(_runpy._Error)
+    except _runpy._Error as why:
+        raise Refusal(f"{why}. {_suggestion()}") from None
+    return _as_module(main, spec, code)
 
 
 def _load_module(name: str, args: list[str], main: ModuleType) -> CodeType:

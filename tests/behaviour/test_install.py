@@ -33,7 +33,7 @@ def test_on_a_running_loop():
         flag = Flag()
 
         async def old():
-            await asyncio.sleep(0)
+            await event.wait()
             return spin(flag)
 
         async def oldest():
@@ -46,10 +46,10 @@ def test_on_a_running_loop():
         loop = asyncio.get_running_loop()
         assert install(loop) is loop
         assert isinstance(loop, RuntimeLoop)
-        await turns(2)
+        event.set()
+        await turns(1)
         await parked(tasks[0])
         flag.stop = True
-        event.set()
         assert all(await asyncio.gather(*tasks))
         return await hog_is_preempted()
 
@@ -100,8 +100,8 @@ def test_twice():
     loop.close()
 
 
-def test_on_uvloop():
-    """uvloop's class cannot be exchanged: refused with what to do instead, running or not, and the loop still works."""
+def test_on_uvloop_while_it_runs():
+    """A running uvloop is refused with what to do instead, and goes on as it was."""
 
     async def main():
         with pytest.raises(preemptio.UnsupportedError, match="new_event_loop"):
@@ -110,9 +110,17 @@ def test_on_uvloop():
         return 1
 
     loop = uvloop.new_event_loop()
-    with pytest.raises(preemptio.UnsupportedError, match="new_event_loop"):
-        preemptio.install(loop)
     assert loop.run_until_complete(main()) == 1
+    assert not isinstance(loop, RuntimeLoop)
+    loop.close()
+
+
+def test_on_uvloop_before_it_runs():
+    """A uvloop that does not run takes the runtime."""
+    loop = uvloop.new_event_loop()
+    install(loop)
+    assert isinstance(loop, RuntimeLoop)
+    assert loop.run_until_complete(hog_is_preempted())
     loop.close()
 
 

@@ -93,16 +93,28 @@ def test_stop_by_a_task_that_was_preempted(loop):
     assert loop.run_until_complete(task) == "went on to the end of its step"
 
 
-def test_stop_runs_what_was_ready(loop):
-    """What was ready when the turn of stop() began still runs, what it schedules waits for the next run: asyncio's."""
-    seen = []
-    loop.call_soon(loop.stop)
-    loop.call_soon(lambda: (seen.append("ready"), loop.call_soon(seen.append, "later")))
-    loop.run_forever()
-    assert seen == ["ready"]
-    loop.call_soon(loop.stop)
-    loop.run_forever()
-    assert seen == ["ready", "later"]
+def test_stop_runs_what_was_ready(base, make_loop):
+    """What still runs in the turn of stop(), and what waits for the next run, is the same as on the stock loop."""
+
+    def record(loop):
+        async def step(name):
+            seen.append(name)
+            await asyncio.sleep(0)
+            seen.append(f"{name} again")
+
+        seen = []
+        loop.call_soon(loop.stop)
+        loop.call_soon(lambda: (seen.append("ready"), loop.call_soon(seen.append, "later")))
+        task = loop.create_task(step("task"))
+        loop.run_forever()
+        seen.append("second run")
+        loop.call_soon(loop.stop)
+        loop.run_forever()
+        loop.run_until_complete(task)
+        loop.close()
+        return seen
+
+    assert record(make_loop()) == record(base())
 
 
 def test_a_runtime_error_for_a_second_run(loop):

@@ -7,7 +7,7 @@ import pytest
 
 import preemptio
 from preemptio.lowlevel import PreemptKind
-from tests.behaviour._support import LIMIT, Flag, parked, spin
+from tests.behaviour._support import Flag, parked, spin
 
 pytestmark = pytest.mark.loop
 
@@ -23,11 +23,12 @@ def in_thread(make_loop, main):
         except BaseException as exc:
             result.append(exc)
 
-    thread = threading.Thread(target=work)
+    thread = threading.Thread(target=work, daemon=True)  # a failure must not hang the test run
     thread.start()
 
     def finish():
-        thread.join()
+        thread.join(20)
+        assert result, "the loop in the thread hangs"
         if isinstance(result[0], BaseException):
             raise result[0]
         return result[0]
@@ -36,7 +37,7 @@ def in_thread(make_loop, main):
 
 
 def checkpointing(flag):
-    for n in range(LIMIT):
+    for n in range(2_000_000):
         preemptio.checkpoint()
         if flag.stop:
             return n

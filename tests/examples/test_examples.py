@@ -1,0 +1,72 @@
+"""Each example runs to its end by itself, on both kinds of loop, and shows what it says that it shows."""
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+
+ON_ASYNCIO = "import runpy, sys; sys.modules['uvloop'] = None; runpy.run_path(sys.argv.pop(1), run_name='__main__')"
+"""Runs a file as a program for which uvloop is not installed."""
+
+SHOWS = {
+    "01_hog.py": [r"same result: True", r"the heart beat through the job: True"],
+    "02_http_service.py": [r"plain .* x /health ok", r"health was checked meanwhile: True"],
+    "03_timeouts.py": [
+        r"asyncio\.timeout\(0\.05\), 12 queens: 14200",
+        r"6 queens: 4 solutions",
+        r"cancelled True, its finally block ran True",
+        r"the search was stopped: True",
+    ],
+    "04_goroutines.py": [r"3 files by 2 readers: [1-9][0-9]+ tokens", r"other tasks ran meanwhile: True"],
+    "05_checkpoints.py": [
+        r"checkpoint off: .* heart beats False",
+        r"checkpoint on : .* heart beats True",
+        r"nopreempt on : [0-9]+ audits, 0 saw money in flight",
+        r"charge: x{4}y+x",
+    ],
+}
+
+
+def run(example, loop):
+    """Run an example as a user would; warnings are errors."""
+    program = [str(example)] if loop == "uvloop" else ["-c", ON_ASYNCIO, str(example)]
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("PREEMPTIO_")}
+    return subprocess.run(
+        [sys.executable, "-W", "error", *program],
+        cwd=ROOT,
+        env=environ | {"PYTHONPATH": str(ROOT), "PYTHONASYNCIODEBUG": ""},
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
+def test_example_shows_its_point(example, loop):
+    """It exits with 0, prints the lines that tell, and complains about nothing."""
+    ran = run(example, loop)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    for line in SHOWS[example.name]:
+        assert re.search(line, ran.stdout), f"{line} is not in:\n{ran.stdout}"
+
+
+def test_every_example_is_checked():
+    """There is an expectation for each file, and a file for each expectation."""
+    assert [example.name for example in EXAMPLES] == list(SHOWS)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
+def test_example_is_short_and_says_how_to_run_it(example):
+    """It has less than 100 lines, and its docstring has the command."""
+    text = example.read_text()
+    assert len(text.splitlines()) < 100
+    assert f"    python examples/{example.name}\n" in text or f"    python examples/{example.name}  " in text

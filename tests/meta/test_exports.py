@@ -1,0 +1,94 @@
+"""The public names: this table is the promise."""
+
+import inspect
+import types
+from pathlib import Path
+
+import pytest
+
+import preemptio
+from preemptio import lowlevel
+
+# Name, and the first word of its docstring if it is something that is called to do something.
+PUBLIC = {
+    preemptio: {
+        "charge": "Count",
+        "checkpoint": "Give",
+        "checkpointed": "Compile",
+        "go": "Start",
+        "install": "Put",
+        "new_event_loop": "Make",
+        "nopreempt": "Keep",
+        "run": "Run",
+        "should_yield": "Report",
+        "timeout": "Limit",
+        "wait": "Wait",
+        "config": "",
+        "ConfigError": "",
+        "InternalError": "",
+        "NotAGError": "",
+        "NotInstalledError": "",
+        "PreemptioError": "",
+        "Task": "",
+        "UnsupportedError": "",
+        "lowlevel": "",
+    },
+    lowlevel: {
+        "all_gs": "Return",
+        "current_g": "Return",
+        "G": "",
+        "Gstatus": "",
+        "PreemptKind": "",
+        "StopReason": "",
+        "TRANSITIONS": "",
+        "Verdict": "",
+        "WaitReason": "",
+    },
+}
+ROWS = [(module, name, verb) for module, names in PUBLIC.items() for name, verb in names.items()]
+
+
+@pytest.mark.parametrize("module", PUBLIC, ids=lambda module: module.__name__)
+def test_the_names_are_these(module):
+    """Nothing is public by accident, and nothing that was promised is gone."""
+    names = {name for name in vars(module) if not name.startswith("_")}
+    assert names == PUBLIC[module].keys()
+
+
+@pytest.mark.parametrize("module", PUBLIC, ids=lambda module: module.__name__)
+def test_a_star_import_gives_them(module):
+    """What a star import gives is what the table says."""
+    namespace = {}
+    exec(f"from {module.__name__} import *", namespace)
+    assert {name for name in namespace if not name.startswith("_")} == PUBLIC[module].keys()
+
+
+@pytest.mark.parametrize(("module", "name", "verb"), ROWS, ids=[name for _, name, _ in ROWS])
+def test_each_has_a_docstring(module, name, verb):
+    """A sentence first; of a function, or what is used like one, what it does, in the imperative."""
+    thing = getattr(module, name)
+    if name == "TRANSITIONS":
+        return  # a set: documented where it is defined
+    first = inspect.getdoc(thing).splitlines()[0]
+    assert first[0].isupper()
+    assert verb == "" or first.split()[0].rstrip(":") == verb
+    assert bool(verb) == (isinstance(thing, types.FunctionType) or name in {"nopreempt", "timeout"})
+    if isinstance(thing, type):
+        assert thing.__doc__ not in {base.__doc__ for base in thing.__mro__[1:]}, "it is inherited"
+
+
+@pytest.mark.parametrize(("module", "name", "verb"), ROWS, ids=[name for _, name, _ in ROWS])
+def test_public_methods_have_docstrings_too(module, name, verb):
+    """Whatever of them a user may call."""
+    thing = getattr(module, name)
+    if not isinstance(thing, type) or not thing.__module__.startswith("preemptio"):
+        return
+    for attribute, value in vars(thing).items():
+        if not attribute.startswith("_") and isinstance(value, (property, types.FunctionType)):
+            assert inspect.getdoc(value), attribute
+
+
+def test_the_package_is_typed():
+    """py.typed is what tells a type checker so; the version is there for people."""
+    assert (Path(preemptio.__file__).parent / "py.typed").exists()
+    assert preemptio.__version__.count(".") == 2

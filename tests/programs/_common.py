@@ -1,0 +1,42 @@
+"""What the programs share: the loop that was asked for, and hogs that end when they are told to."""
+
+import asyncio
+import faulthandler
+import sys
+
+import preemptio
+
+faulthandler.dump_traceback_later(20, exit=True)
+
+
+def make_loop():
+    if sys.argv[1] == "uvloop":
+        import uvloop
+
+        return preemptio.new_event_loop(uvloop.Loop)
+    return preemptio.new_event_loop(asyncio.SelectorEventLoop)
+
+
+def run(main):
+    return preemptio.run(main, loop_factory=make_loop)
+
+
+class Flag:
+    stop = False
+
+
+def spin(flag):
+    n = 0
+    while not flag.stop:
+        n += 1
+    return n
+
+
+async def parked(*tasks):
+    for task in tasks:
+        while not task.g.parked:
+            await asyncio.sleep(0)
+
+
+def preempted(task):
+    return sum(task.g.preemptions.values())

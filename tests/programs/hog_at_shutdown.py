@@ -1,0 +1,27 @@
+"""A hog that still computes when main is over is cancelled at a safe point; run() says so and returns.
+
+Exit: 0
+Says: task stopped at a safe point
+"""
+
+import preemptio
+from _common import parked, run
+
+ended = []
+
+
+def hog():
+    try:
+        while True:
+            pass
+    finally:
+        ended.append(True)
+
+
+async def main():
+    await parked(preemptio.go(hog))
+
+
+run(main())
+assert ended
+print("OK")

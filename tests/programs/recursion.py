@@ -1,0 +1,45 @@
+"""Tasks preempted close to the recursion limit: RecursionError is the user's own, where it would be without us.
+
+Exit: 0
+"""
+
+import asyncio
+import sys
+
+import preemptio
+from _common import preempted, run
+
+
+def down(n):
+    for _ in range(300):
+        pass
+    return 0 if n == 0 else down(n - 1) + 1
+
+
+def endless(n):
+    for _ in range(300):
+        pass
+    return endless(n + 1)
+
+
+def again():
+    caught = 0
+    for _ in range(20):
+        try:
+            endless(0)
+        except RecursionError:
+            caught += 1
+    return caught
+
+
+async def main():
+    depth = sys.getrecursionlimit() - 60
+    tasks = [preemptio.go(again) for _ in range(3)]
+    deep = [preemptio.go(down, depth) for _ in range(3)]
+    assert await asyncio.gather(*tasks) == [20] * 3
+    assert await asyncio.gather(*deep) == [depth] * 3
+    assert all(map(preempted, tasks))
+
+
+run(main())
+print("OK")

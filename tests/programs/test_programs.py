@@ -1,0 +1,47 @@
+"""Whole programs: what can only be seen from outside of the process.
+
+Each program runs once for each kind of loop, whose name is its argument. The last lines of its docstring declare what
+must come of it: `Exit: N` (negative: killed by that signal), and any number of `Says: text`, what
+the library must tell the user. Lines like `PREEMPTIO_SLICE=1ms` there are settings. A program that ends with status 0
+must have printed OK.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+PROGRAMS = sorted(path.stem for path in HERE.glob("*.py") if path != Path(__file__) and path.stem[0] != "_")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_program(name, loop):
+    """The program ends as it declares, within a minute."""
+    path = HERE / f"{name}.py"
+    declared = path.read_text().split('"""')[1]
+    (code,) = re.findall(r"^Exit: (-?\d+)$", declared, re.MULTILINE)
+    settings = {"PREEMPTIO_SLICE": "1ms", "PREEMPTIO_GRACE": "100ms"}
+    settings |= dict(re.findall(r"^(PREEMPTIO_\w+)=(\S+)$", declared, re.MULTILINE))
+    environ = {key: value for key, value in os.environ.items() if not key.startswith("PREEMPTIO_")}
+    done = subprocess.run(
+        [sys.executable, "-X", "faulthandler", path, loop],
+        env={**environ, **settings, "PYTHONPATH": str(HERE.parents[1])},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    said = f"\n{done.stdout}\n{done.stderr}"
+    assert done.returncode == int(code), said
+    assert int(code) or done.stdout.splitlines()[-1:] == ["OK"], said
+    for text in re.findall(r"^Says: (.+)$", declared, re.MULTILINE):
+        assert text in said, said
+    assert "internal error" not in said, said
+    if "Says:" not in declared and not int(code):
+        assert not done.stderr, said
