@@ -90,8 +90,9 @@ async def with_charge():
 
 
 if __name__ == "__main__":
-    with preemptio.config.override(source="none"):
+    with preemptio.config.override(source="none", slice=0.005):
         preemptio.run(with_checkpoints())
     with preemptio.config.override(slice=0.001):
         preemptio.run(with_mask())
+    with preemptio.config.override(source="none", slice=1.0):
         preemptio.run(with_charge())

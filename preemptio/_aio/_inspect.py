@@ -27,9 +27,7 @@ def all_gs(loop: asyncio.AbstractEventLoop | None = None) -> list[G]:
         >>> preemptio.run(main())
         ['Task-...']
     """
-    found = []
-    for one in [loop] if loop is not None else list(LOOPS):
-        for task in asyncio.all_tasks(one):
-            if isinstance(task, asyncio.Task):  # a foreign task type is not a G
-                found.append(adopt(task))
-    return sorted(found, key=lambda g: g.id)
+    loops = [loop] if loop is not None else list(LOOPS)
+    tasks = [task for one in loops for task in asyncio.all_tasks(one)]
+    # A foreign task type is not a G.
+    return sorted((adopt(task) for task in tasks if isinstance(task, asyncio.Task)), key=lambda g: g.id)

@@ -273,7 +273,8 @@ class TurnLoop(RuntimeLoop):
         scheduled = self._drop_cancelled_timers()
         if not scheduled:
             return None
-        return min(max(0.0, scheduled[0]._when - self.time()), MAX_SELECT)  # type: ignore[attr-defined]
+        left: float = scheduled[0]._when - self.time()  # type: ignore[attr-defined]
+        return min(max(0.0, left), MAX_SELECT)
 
     def _move_timers(self) -> None:
         """Put the timers that are due at the end of the queue."""

@@ -28,7 +28,7 @@ SHOWS = {
         r"checkpoint off: .* heart beats False",
         r"checkpoint on : .* heart beats True",
         r"nopreempt on : [0-9]+ audits, 0 saw money in flight",
-        r"charge: x{4}y+x",
+        r"charge: x{4}y{4}",
     ],
 }
 
