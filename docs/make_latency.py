@@ -20,6 +20,7 @@ import os
 import platform
 import re
 import sys
+import textwrap
 import time
 from xml.sax.saxutils import escape
 
@@ -259,9 +260,10 @@ def table(data: dict) -> str:
     machine, scene_ = data["machine"], data["scene"]
     note = (
         f"Measured for {scene_['seconds']:g} s each by `docs/make_latency.py` on asyncio's own loop: CPython "
-        f"{machine['python']}, {machine['system']}, {machine['cpus']} CPUs, load {machine['load']}, {machine['date']}."
+        f"{machine['python']}, {machine['system']}, {machine['cpus']} CPUs, load {machine['load']}, {machine['date']}. "
+        "On stock asyncio a turn of the loop is a job of every task, and a sleep takes several turns."
     )
-    return "\n".join([BEGIN, *rows, "", note, END])
+    return "\n".join([BEGIN, "", *rows, "", *textwrap.wrap(note, 118), "", END])
 
 
 def with_table(page: str, data: dict) -> str:

@@ -23,7 +23,7 @@ def factory(base):
     return make
 
 
-def pytest_asyncio_loop_factories(config, item):
+def pytest_asyncio_loop_factories():
     return {name: factory(base) for name, base in BASES.items()}
 
 
@@ -50,8 +50,13 @@ def make_loop(base):
 @pytest.fixture(autouse=True)
 def nothing_left():
     """No tick, no handler, no trace function and no GC callback outlives the loop it was for."""
+
+    def hooks():
+        found = [*gc.callbacks, sys.gettrace()]
+        return [hook for hook in found if str(getattr(hook, "__module__", "")).startswith("preemptio")]
+
+    before = hooks()  # not empty after a test that failed
     yield
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
     assert signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
-    hooks = [*gc.callbacks, sys.gettrace()]
-    assert not [hook for hook in hooks if str(getattr(hook, "__module__", "")).startswith("preemptio")]
+    assert hooks() == before

@@ -49,6 +49,13 @@ def measure(side: Side, seed: int, skip: list[str]) -> Any:
     return side.run(_program.program, seed, skip)
 
 
+def difference(got: str | None, right: str | None) -> str:
+    """Tell two results from a little before the first character in which they differ."""
+    a, b = str(got), str(right)
+    start = max(0, next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), 0) - 40)
+    return f"{a[start : start + 100]} instead of {b[start : start + 100]}"
+
+
 def compare(loop: str, slice_: float, goal: int, say: Callable[[str], None], skip: Sequence[str] = ()) -> Outcome:
     """Run until the goal is reached, or until a side crashes or hangs; `wrong` says so.
 
@@ -66,7 +73,7 @@ def compare(loop: str, slice_: float, goal: int, say: Callable[[str], None], ski
             for name in sorted(expected[seed].keys() | results.keys()):
                 right, got = expected[seed].get(name), results.get(name)
                 if right != got:
-                    outcome.wrong.append(f"run {outcome.runs}, seed {seed}, {name}: {got} instead of {right}")
+                    outcome.wrong.append(f"run {outcome.runs}, seed {seed}, {name}: {difference(got, right)}")
                     say(outcome.wrong[-1])
             say(outcome.describe())
             if outcome.runs > SEEDS and outcome.preemptions.total() < outcome.runs:

@@ -13,7 +13,7 @@ import random
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from benchmarks.stress._shared import JOBS, VAR, Shared, Worker, compute
+from benchmarks.stress._shared import JOBS, VAR, Shared, Worker, checksum, compute
 
 
 async def computes(shared: Shared, rng: random.Random) -> Any:
@@ -22,7 +22,7 @@ async def computes(shared: Shared, rng: random.Random) -> Any:
     VAR.set(mark)
     out = []
     for job in rng.sample(JOBS, len(JOBS)):
-        out.append(job(rng))
+        out.append(checksum(job, job(rng)))
         shared.plain += 1
         assert asyncio.current_task() is me
         assert VAR.get() == mark
@@ -69,12 +69,12 @@ async def mutexes(shared: Shared, rng: random.Random) -> Any:
 async def contexts(shared: Shared, rng: random.Random) -> Any:
     """Compute inside a copied context, and in a child that inherits one."""
 
-    def inside(value: int) -> tuple[int, int]:
+    def inside(value: int) -> tuple[str, int]:
         VAR.set(value)
         crc = compute(rng)
         return crc, VAR.get()
 
-    async def child() -> tuple[int, int]:
+    async def child() -> tuple[int, str]:
         inherited = VAR.get()
         VAR.set(0)
         return inherited, compute(rng)
@@ -88,7 +88,7 @@ async def asyncgens(_shared: Shared, rng: random.Random) -> Any:
     """Iterate asynchronous generators, leave one in the middle, and note that it was closed."""
     log: list[Any] = []
 
-    async def source(count: int) -> AsyncGenerator[int, None]:
+    async def source(count: int) -> AsyncGenerator[str, None]:
         try:
             for _ in range(count):
                 yield compute(rng)

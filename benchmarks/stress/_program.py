@@ -1,13 +1,12 @@
 """The stress program: every worker several times over, and what came of it.
 
-Run in a worker process of either side; see `measure` in the package. Results are reduced to a digest each, by
-name, so that a difference says which worker is wrong.
+Run in a worker process of either side; see `measure` in the package. Results are kept by
+worker, so that a difference says which one is wrong.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import random
 from collections import Counter
 from typing import Any
@@ -22,7 +21,7 @@ Results = dict[str, str]
 
 
 async def program(seed: int, skip: list[str]) -> tuple[Results, dict[str, int]]:
-    """Run all workers but those to skip; return their digests, and how often they were preempted, by kind."""
+    """Run all workers but those to skip; return their results, and how often they were preempted, by kind."""
     shared = Shared()
     results: Results = {}
     loop = asyncio.get_running_loop()
@@ -50,9 +49,9 @@ async def program(seed: int, skip: list[str]) -> tuple[Results, dict[str, int]]:
 
 
 async def keep(worker: Worker, shared: Shared, rng: random.Random) -> str:
-    """Reduce a worker's result to a digest; an exception is a result too, and is told in full."""
+    """Tell a worker's result, or the exception that it raised, which is a result too."""
     try:
         result: Any = await worker(shared, rng)
     except Exception as error:
         return f"raised {error!r}"
-    return hashlib.sha256(repr(result).encode()).hexdigest()[:16]
+    return repr(result)

@@ -43,6 +43,12 @@ class Shared:
 Worker = Callable[[Shared, random.Random], Coroutine[Any, Any, Any]]
 
 
-def compute(rng: random.Random) -> int:
-    """Run one job and reduce its result to a number."""
-    return zlib.crc32(repr(rng.choice(JOBS)(rng)).encode())
+def compute(rng: random.Random) -> str:
+    """Run one job; reduce its result to the job's name and a checksum, so that a difference names the job."""
+    job = rng.choice(JOBS)
+    return checksum(job, job(rng))
+
+
+def checksum(job: Callable[..., Any], result: Any) -> str:
+    """Reduce a job's result."""
+    return f"{job.__name__} {zlib.crc32(repr(result).encode()):08x}"

@@ -96,12 +96,12 @@ async def groups(shared: Shared, rng: random.Random) -> Any:
 
 async def queues(shared: Shared, rng: random.Random) -> Any:
     """Hand computed items over a bounded queue to a consumer that computes too."""
-    queue: asyncio.Queue[int | None] = asyncio.Queue(2)
+    queue: asyncio.Queue[str | None] = asyncio.Queue(2)
 
-    async def consume() -> list[int]:
+    async def consume() -> list[tuple[str, str]]:
         out, own = [], random.Random(0)
         while (item := await queue.get()) is not None:
-            out.append(item ^ compute(own))
+            out.append((item, compute(own)))
         return out
 
     consumer = shared.spawn(consume())

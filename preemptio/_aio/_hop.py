@@ -149,6 +149,8 @@ class HopLoop(RuntimeLoop):
         p = self._p
         p.now = time.monotonic()
         p.active = True
+        if p.now >= p.check_at:
+            self._ticker.check()
         if not p.armed:
             self.arm()
         p.run_batch()

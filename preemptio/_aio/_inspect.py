@@ -28,6 +28,6 @@ def all_gs(loop: asyncio.AbstractEventLoop | None = None) -> list[G]:
         ['Task-...']
     """
     loops = [loop] if loop is not None else list(LOOPS)
-    tasks = [task for one in loops for task in asyncio.all_tasks(one)]
+    tasks: list[object] = [task for one in loops for task in asyncio.all_tasks(one)]
     # A foreign task type is not a G.
     return sorted((adopt(task) for task in tasks if isinstance(task, asyncio.Task)), key=lambda g: g.id)

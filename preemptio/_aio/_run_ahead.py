@@ -123,6 +123,8 @@ class RunAheadLoop(HopLoop):
         queue.appendleft(self._mark)
         p.now = time.monotonic()
         p.active = True
+        if p.now >= p.check_at:
+            self._ticker.check()
         if not p.armed:
             self.arm()
         try:

@@ -144,6 +144,11 @@ class RuntimeLoop:
 
     # -- Host: what the processor asks for --
 
+    def innermost_g(self) -> G | None:
+        """Return the G of asyncio's current task."""
+        task = asyncio.current_task(self)  # type: ignore[arg-type]
+        return adopt(task) if isinstance(task, asyncio.Task) else None
+
     def leave(self) -> object:
         """Take the current task out."""
         return _current_task.take(self)  # type: ignore[arg-type]

@@ -96,6 +96,9 @@ def adopt(task: Any) -> G:
     if g is None:
         g = newproc(task, depth=2)
         cas_gstatus(g, IDLE, DEAD if task.done() else WAITING)
+    elif g.status is WAITING and task.done():  # an eager task that was met in its first part, and ended in it
+        cas_gstatus(g, WAITING, RUNNING)
+        cas_gstatus(g, RUNNING, DEAD)
     return g
 
 

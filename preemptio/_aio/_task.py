@@ -16,6 +16,8 @@ import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    from contextvars import Context
+
     from preemptio._core._g import G
 
 T = TypeVar("T")
@@ -48,6 +50,16 @@ class Task(asyncio.Task[T]):
             self.g.extra().delivered_cancels -= 1
             return self.cancelling()
         return super().uncancel()
+
+    if hasattr(asyncio.Task, "get_context"):  # 3.12+
+
+        def get_context(self) -> Context:
+            """Return the context the task runs in. Whoever has it may want to enter it too: the loop takes note."""
+            context: Context = super().get_context()  # type: ignore[misc]  # not in 3.11
+            note = getattr(self.get_loop(), "_context_given", None)
+            if note is not None:
+                note(context)
+            return context
 
     def _delivered(self) -> int:
         g: G | None = getattr(self, "g", None)

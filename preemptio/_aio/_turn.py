@@ -199,6 +199,8 @@ class TurnLoop(RuntimeLoop):
                     return True
                 continue
             p.active = True
+            if p.now >= p.check_at:
+                self._ticker.check()
             if not p.armed:
                 self.arm()
             if not self._end_queued:

@@ -35,4 +35,4 @@ def set_current_processor(p: Processor | None) -> Processor | None:
 def current_g() -> G | None:
     """Return the G that runs in this thread, or None outside a step (a plain callback, no runtime, no loop)."""
     p = _current.p
-    return None if p is None else p.curg
+    return None if p is None or p.curg is None else p.innermost_g()

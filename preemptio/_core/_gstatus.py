@@ -116,7 +116,7 @@ RELEASABLE: Final = CLAIMABLE | {PREEMPTED}
 """States that may drop the scan bit; PREEMPTED enters with it set (`cas_to_preempt_scan`)."""
 
 
-def bad_transition(g: G, old: Gstatus, new: Gstatus, why: str = "") -> NoReturn:
+def bad_transition(g: G, old: Gstatus, new: Gstatus | str, why: str = "") -> NoReturn:
     """Report a transition that must not happen: the runtime's own bookkeeping is wrong."""
     detail = f" ({why})" if why else ""
     raise InternalError(f"G {g.id}: illegal transition {old} -> {new}, it is {g.status}{detail}", g.dump())
@@ -141,7 +141,7 @@ def cas_gstatus(g: G, old: Gstatus, new: Gstatus) -> None:
 def cas_to_scan(g: G, status: Gstatus) -> bool:
     """Borrow the stack of `g` if it is still in `status`; report whether it worked. proc.go, castogscanstatus."""
     if status not in CLAIMABLE:
-        bad_transition(g, status, Gstatus(status | Gstatus.SCAN), "not a claimable state")
+        bad_transition(g, status, f"{status} (scan)", "not a claimable state")
     if g.status is not status:
         return False
     g.status = Gstatus(status | Gstatus.SCAN)

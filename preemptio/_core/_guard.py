@@ -130,7 +130,7 @@ def _wanted() -> G | None:
         return None
     if not g.preempt and not (p.clocked and p.clock_ran_out()):
         return None
-    if g.locks:
+    if p.masked(g):
         restore(p)  # keep g.preempt: the end of the mask poisons again
         return None
     return g

@@ -1,8 +1,8 @@
 """nopreempt: regions that are never interrupted. The role of Go's acquirem / releasem and m.preemptoff.
 
-A request that arrives inside is masked, not lost: `g.preempt` stays set and leaving the outermost region poisons
-the guard again. The mask belongs to the G, so it stays up across an await inside the region, and two tasks in the
-same region do not share it.
+A request that arrives inside is masked, not lost: `g.preempt` stays set, and leaving the outermost region poisons
+the guard again and gives way. The mask belongs to the G, so it stays up across an await inside the region, and two
+tasks in the same region do not share it.
 
 Context: anywhere. Outside a G it does nothing, so that a library may use it unconditionally.
 """
@@ -27,8 +27,8 @@ class nopreempt:  # noqa: N801 - used as `with nopreempt(...)` and `@nopreempt(.
     Args:
         reason: shown in dumps and by `G.reason` while the region is active. A few words.
 
-    Regions nest. What it protects is short work on shared state; a long one freezes the service as plain asyncio
-    would.
+    Regions nest. The end of the outermost one is a checkpoint if a request came meanwhile. What it protects is short
+    work on shared state; a long one freezes the service as plain asyncio would.
 
     Raises:
         TypeError: `reason` is not a string (usually a missing pair of brackets: `@nopreempt("why")`).
@@ -70,7 +70,7 @@ class nopreempt:  # noqa: N801 - used as `with nopreempt(...)` and `@nopreempt(.
         Looks the G up anew instead of remembering it, so that one object serves nested regions and several tasks.
         """
         p = current_processor()
-        g = None if p is None else p.curg
+        g = current_g()
         if p is None or g is None or self.reason not in g.extra().preempt_off:
             return  # entered outside a G
         extra = g.extra()
@@ -78,8 +78,11 @@ class nopreempt:  # noqa: N801 - used as `with nopreempt(...)` and `@nopreempt(.
         del reasons[len(reasons) - 1 - reasons[::-1].index(self.reason)]
         extra.preempt_off = tuple(reasons)
         g.locks -= 1
-        if not g.locks and g.preempt:
+        asked = p.curg
+        if not g.locks and asked is not None and asked.preempt:
             _guard.poison(p)
+            if exc is None:
+                _guard.checkpoint()  # else a loop that is masked most of the time would hardly ever be met outside
 
     def __call__(self, fn: F) -> F:
         """Decorate a function: its whole body is the region."""

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
@@ -45,38 +45,8 @@ from preemptio._core._step import settle_failed
 
 if TYPE_CHECKING:
     from preemptio._core._g import G
+    from preemptio._core._host import Host
     from preemptio._core._reasons import PreemptKind
-
-
-class Host(Protocol):
-    """What a kind of event loop gives the processor: its queue, and what it keeps per running task."""
-
-    def drain(self, carrier: Carrier) -> None:
-        """Run a batch of queued steps on `carrier`; return when it is over or `attention` is set."""
-
-    def enqueue(self, item: Step | Parked) -> None:
-        """Put a step, or a parked one that is ready again, into the queue at its place."""
-
-    def arm(self) -> None:
-        """Start the tick: a step is about to run and `armed` is false."""
-
-    def kick(self) -> None:
-        """See to it that the hub looks at the parked queue: it is not empty any more."""
-
-    def backlog(self) -> int:
-        """Return about how many steps are queued and wait for the CPU."""
-
-    def leave(self) -> object:
-        """Swap out what the loop keeps about the running task; the token goes to `enter`."""
-
-    def enter(self, token: object) -> None:
-        """Swap it in again."""
-
-    def drain_wakeups(self) -> None:
-        """Empty the pipe into which the interpreter writes a byte per signal. In the tick handler."""
-
-    def post(self, fn: Callable[..., object], *args: Any) -> None:
-        """Call `fn` from the loop soon. May be called in a signal handler."""
 
 
 class Processor:
@@ -91,6 +61,7 @@ class Processor:
         "blocked_contexts",
         "budget",
         "carrier",
+        "check_at",
         "clock_start",
         "clock_tick",
         "clocked",
@@ -121,6 +92,7 @@ class Processor:
         self.attention = False
         self.now = 0.0  # monotonic time of the last turn
         self.armed = False  # the tick source runs; writers: the tick and the host that arms it
+        self.check_at = 0.0  # value of `now` at which the host has the tick source checked; writer: the ticker
         self.active = False  # steps run or are about to: set before `armed` is looked at, so that an idle tick
         # cannot disarm between the look and the step
         # Switching. Written in the hub, except carrier = None by _stand.
@@ -146,6 +118,17 @@ class Processor:
         """The G that runs a step now."""
         step = self.step
         return None if step is None else step[0]
+
+    def innermost_g(self) -> G | None:
+        """Return the G whose code runs: `curg`, or that of an eager task inside its step."""
+        return self.host.innermost_g() or self.curg
+
+    def masked(self, g: G) -> bool:
+        """Report whether the running step of `g` must not be stopped: its own mask, or an eager task's inside it."""
+        if g.locks:
+            return True
+        inner = self.host.innermost_g()
+        return inner is not None and inner.locks > 0
 
     # -- requests --
 

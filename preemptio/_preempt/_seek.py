@@ -25,6 +25,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
 from preemptio._core._reasons import Verdict
+from preemptio._log import report_internal
 from preemptio._preempt._opcodes import at_safe_opcode
 from preemptio._preempt._safepoint import COROUTINE
 from preemptio._preempt._tracers import OwnTracer, tracer_installed
@@ -108,7 +109,12 @@ class Seeker(OwnTracer):
             self._at.pop(frame, None)
         if not candidate:
             return self._on_event
-        verdict = self._rules.verdict(g, frame, certain=True)
+        try:
+            verdict = Verdict.MASKED if self._p.masked(g) else self._rules.verdict(g, frame, certain=True)
+        except Exception as exc:  # the frame below is the user's: an error of ours must not surface there
+            self.disarm()
+            self._p.host.post(report_internal, "seek", exc)
+            return None
         if verdict is Verdict.SAFE:
             self.disarm()
             sys.call_tracing(self._found, (g,))

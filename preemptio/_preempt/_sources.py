@@ -30,6 +30,7 @@ Handler = Callable[[int, FrameType | None], Any]
 
 SIGEV_SIGNAL: Final = 0
 CLOCK_MONOTONIC: Final = 1
+TIMER_RESOLUTION: Final = 0.000_01  # seconds: what the kernel rounds an interval to, with room
 
 
 class TickSource(Protocol):
@@ -52,6 +53,9 @@ class TickSource(Protocol):
 
     def lost(self) -> bool:
         """Report whether somebody took the signal since `start`."""
+
+    def ticking(self) -> bool:
+        """Report whether the timer is on; it was armed before."""
 
 
 class _SignalSource:
@@ -81,6 +85,10 @@ class _SignalSource:
             signal.signal(self.signum, self._before)
         self._handler = None
 
+    def ticking(self) -> bool:
+        """Report that nobody else can stop the timer."""
+        return True
+
     def lost(self) -> bool:
         """Report whether the handler is not ours any more."""
         return self._handler is not None and signal.getsignal(self.signum) != self._handler
@@ -94,24 +102,31 @@ class ItimerSource(_SignalSource):
     def __init__(self) -> None:
         """Use SIGALRM."""
         super().__init__(signal.SIGALRM)
+        self._period = 0.0
 
     def start(self, handler: Handler) -> bool:
         """Install the handler unless SIGALRM or the timer is in use."""
         return signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0) and self._install(handler)
 
     def stop(self) -> None:
-        """Disarm and restore."""
-        if self._handler is not None and not self.lost():
+        """Disarm, unless the timer was set by somebody else since, and restore."""
+        if self._period and abs(signal.getitimer(signal.ITIMER_REAL)[1] - self._period) < TIMER_RESOLUTION:
             self.disarm()
         self._give_back()
 
     def arm(self, period: float) -> None:
         """Set the timer. 0.6 us."""
+        self._period = period
         signal.setitimer(signal.ITIMER_REAL, period, period)
 
     def disarm(self) -> None:
         """Clear the timer."""
+        self._period = 0.0
         signal.setitimer(signal.ITIMER_REAL, 0.0)
+
+    def ticking(self) -> bool:
+        """Report whether the process's one timer is still as it was set: alarm(0) clears it too."""
+        return abs(signal.getitimer(signal.ITIMER_REAL)[1] - self._period) < TIMER_RESOLUTION
 
 
 class _Timespec(ctypes.Structure):
@@ -195,6 +210,10 @@ class NullSource:
 
     def disarm(self) -> None:
         """Do nothing."""
+
+    def ticking(self) -> bool:
+        """Return True: there is nothing to stop."""
+        return True
 
     def lost(self) -> bool:
         """Return False: there is nothing to lose."""

@@ -48,6 +48,9 @@ FLOOR: Final = 0.000_15
 IDLE_TICKS: Final = 2
 """Ticks without a step after which the timer is disarmed."""
 
+CHECK_EVERY: Final = 0.02
+"""Seconds between two looks at who owns the signal and the timer: a program may take them at any time."""
+
 BACK_OFF_AFTER: Final = 4
 BACK_OFF_MAX: Final = 32
 """Refusals of one step before its ticks get rarer, and the most that a period is stretched."""
@@ -121,6 +124,13 @@ class Ticker:
         self._set_period(p.slice)
         p.armed = True
 
+    def check(self) -> None:
+        """See that the tick is still ours and still on. Now and then, by the host, while steps run."""
+        p = self._p
+        p.check_at = p.now + CHECK_EVERY
+        if self._source.lost() or (p.armed and self._period and not self._source.ticking()):
+            p.armed = False  # the next batch arms again, with another source if need be
+
     def disarm(self) -> None:
         """Stop ticking until the next batch."""
         self._source.disarm()
@@ -187,7 +197,7 @@ class Ticker:
     def _overrun(self, p: Processor, g: G, frame: FrameType) -> G | None:
         carrier = p.carrier
         p.request(g)
-        verdict = self._rules.verdict(g, frame)
+        verdict = Verdict.MASKED if p.masked(g) else self._rules.verdict(g, frame)
         if carrier is not None:
             carrier.preempt_gen += 1
         if verdict is not Verdict.SAFE:

@@ -37,10 +37,10 @@ class Whose(enum.Enum):
 
 # fmt: off
 PURE_MODULES: Final = frozenset((
-    "_pydecimal", "_pydatetime", "_strptime", "ast", "base64", "bisect", "calendar", "colorsys", "copy",
+    "_pydecimal", "_pydatetime", "ast", "base64", "bisect", "colorsys", "copy",
     "csv", "datetime", "decimal", "difflib", "dis", "fnmatch", "fractions", "graphlib", "heapq", "html",
     "ipaddress", "json", "keyword", "math", "numbers", "opcode", "operator", "pprint", "quopri", "random",
-    "re", "reprlib", "shlex", "sre_compile", "sre_parse", "statistics", "string", "stringprep", "struct",
+    "re", "shlex", "sre_compile", "sre_parse", "statistics", "string", "stringprep", "struct",
     "symtable", "textwrap", "token", "tokenize", "typing", "unicodedata", "urllib/parse", "xml/etree",
     "zoneinfo",
 ))
@@ -99,7 +99,8 @@ class Ownership:
             filename = str(frame.f_globals.get("__file__") or "")
             if not filename:
                 return Whose.USER
-        filename = os.path.abspath(filename)
+        if not os.path.isabs(filename):
+            return Whose.USER  # a script started by its relative name; libraries are imported by absolute paths
         if filename.startswith(_PACKAGE):
             return Whose.USER if filename.startswith(_OWN_APPS) else Whose.RUNTIME
         for base in self._site:
@@ -114,9 +115,15 @@ class Ownership:
         for name in self._allow:
             if below == f"{name}.py" or below.startswith(name + os.sep):
                 return Whose.USER
-        if any(name in frame.f_globals for name in ASYNC_MODULES):
-            return Whose.ASYNC_LIBRARY
-        return Whose.THIRD_PARTY
+        return Whose.ASYNC_LIBRARY if _knows_async(frame.f_globals) else Whose.THIRD_PARTY
+
+
+def _knows_async(names: dict[str, object]) -> bool:
+    """Report whether a module imported an async library, or anything from one."""
+    if any(name in names for name in ASYNC_MODULES):
+        return True
+    homes = {str(getattr(value, "__module__", "")).partition(".")[0] for value in list(names.values())}
+    return not homes.isdisjoint(ASYNC_MODULES)
 
 
 def _stdlib_class(below: str) -> Whose:

@@ -67,7 +67,7 @@ async def test_calls_of_c_functions_are_straight_line():
     """Calls of built-in functions between check and act do not open a gap either."""
 
     def take(account, me):
-        for _ in range(250_000):
+        for _ in range(120_000):
             length = len(account.log)
             account.log.append(me)
             if account.log.pop() != me or len(account.log) != length:

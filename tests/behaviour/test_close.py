@@ -129,7 +129,7 @@ def test_one_that_survives_once_more(make_loop):
     assert survived == [499500]
 
 
-def test_run_cancels_what_is_left(base, make_loop):
+def test_run_cancels_what_is_left(make_loop):
     """preemptio.run ends tasks that still compute: CancelledError at a safe point, and it returns main's value."""
     ended = []
 

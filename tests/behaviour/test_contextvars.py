@@ -133,7 +133,7 @@ async def test_the_wait_ends_with_the_step_not_with_the_task(problems):
 
 async def test_two_that_compute_in_one_context(problems):
     """Two tasks that compute in one context take turns step by step, and both end."""
-    context, flag, _ = share(problems)
+    context, _, _ = share(problems)
 
     async def hog():
         rounds = 0

@@ -7,7 +7,7 @@ import pytest
 
 import preemptio
 from preemptio.lowlevel import Gstatus
-from tests.behaviour._support import Flag, spin, turns
+from tests.behaviour._support import Flag, parked, spin, turns
 
 pytestmark = [
     pytest.mark.loop,
@@ -16,9 +16,14 @@ pytestmark = [
 ]
 
 
+def factory(loop, coro, *, eager_start=True, **kwargs):  # noqa: ARG001 - uvloop passes None on 3.13
+    """Do what asyncio.eager_task_factory does, with the arguments that uvloop passes it."""
+    return asyncio.Task(coro, loop=loop, eager_start=True, **kwargs)
+
+
 def eager(coro):
     loop = asyncio.get_running_loop()
-    loop.set_task_factory(asyncio.eager_task_factory)
+    loop.set_task_factory(factory)
     try:
         return loop.create_task(coro)
     finally:
@@ -67,9 +72,7 @@ async def test_preempted_in_the_first_step():
         return task, await task
 
     making = asyncio.create_task(maker())
-    await turns(1)
-    while not making.g.parked:
-        await asyncio.sleep(0)
+    await parked(making)
     assert asyncio.current_task() is not making
     await turns(10)
     assert not seen
@@ -82,7 +85,7 @@ async def test_preempted_in_the_first_step():
 async def test_go_with_an_eager_factory():
     """go() starts eager tasks where the loop's factory makes them."""
     loop = asyncio.get_running_loop()
-    loop.set_task_factory(asyncio.eager_task_factory)
+    loop.set_task_factory(factory)
     try:
         task = preemptio.go(value, 1)
         assert task.done()
@@ -125,9 +128,7 @@ async def test_cancelled_after_an_eager_preemption():
         await asyncio.sleep(0)
 
     making = asyncio.create_task(maker())
-    await turns(1)
-    while not making.g.parked:
-        await asyncio.sleep(0)
+    await parked(making)
     making.cancel()
     flag.stop = True
     with pytest.raises(asyncio.CancelledError):

@@ -26,7 +26,7 @@ async def test_ping_pong_beside_hogs():
             other.put_nowait(True)
         return count
 
-    pair = [asyncio.create_task(light(ping, pong, 3000)), asyncio.create_task(light(pong, ping, 3000))]
+    pair = [asyncio.create_task(light(ping, pong, 2000)), asyncio.create_task(light(pong, ping, 2000))]
     ping.put_nowait(True)
     light_work = sum(await asyncio.gather(*pair))
     flag.stop = True

@@ -108,7 +108,7 @@ async def test_deep_recursion():
 
 
 async def test_generators_and_sort_keys():
-    """Preemption inside a generator, a comprehension and the key function of a sort leaves their results as they are."""
+    """Preemption inside a generator, a comprehension and a sort's key function leaves their results as they are."""
     flag = Flag()
 
     def numbers():

@@ -70,7 +70,7 @@ async def test_the_status_of_a_life():
 
 
 async def test_counts_grow():
-    """slices, preemptions and cpu_time of a task that computes grow; a task that only waits has used next to nothing."""
+    """slices, preemptions and cpu_time of a task that computes grow; one that only waits has used next to nothing."""
     flag = Flag()
     waiter = asyncio.create_task(asyncio.Event().wait())
     task = preemptio.go(spin, flag)
@@ -127,21 +127,18 @@ def plain_wait(event):
 @pytest.mark.parametrize(
     ("reason", "make"),
     [
-        (WaitReason.SLEEP, lambda event: asyncio.sleep(60)),
+        (WaitReason.SLEEP, lambda _event: asyncio.sleep(60)),
         (WaitReason.EVENT, lambda event: event.wait()),
         (WaitReason.GROUP, lambda event: group_of(event.wait())),
-        (WaitReason.GATHER, lambda event: asyncio.wait_for(event.wait(), 60)),
         (WaitReason.GATHER, lambda event: asyncio.wait([asyncio.ensure_future(event.wait())])),
-        (WaitReason.QUEUE_GET, lambda event: asyncio.Queue().get()),
-        (WaitReason.SEMAPHORE, lambda event: asyncio.Semaphore(0).acquire()),
+        (WaitReason.QUEUE_GET, lambda _event: asyncio.Queue().get()),
+        (WaitReason.SEMAPHORE, lambda _event: asyncio.Semaphore(0).acquire()),
         (WaitReason.WAIT, lambda event: asyncio.ensure_future(asyncio.sleep(60)) and preemptio.go(plain_wait, event)),
     ],
     ids=str,
 )
 async def test_wait_reason(reason, make):
     """A waiting G says what for; a running one, nothing."""
-    if reason is WaitReason.GATHER and "wait_for" in make.__code__.co_names:
-        reason = WaitReason.EVENT if asyncio.wait_for.__code__.co_consts and hasattr(asyncio, "eager_task_factory") else reason
     event = asyncio.Event()
     made = make(event)
     task = made if isinstance(made, asyncio.Task) else asyncio.create_task(made)

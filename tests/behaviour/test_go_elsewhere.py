@@ -14,7 +14,7 @@ async def coroutine():
 
 def test_go_without_a_loop():
     """Without a running loop go() says how to start one."""
-    with pytest.raises(preemptio.NotInstalledError, match="preemptio.run"):
+    with pytest.raises(preemptio.NotInstalledError, match=r"preemptio\.run"):
         preemptio.go(coroutine)
     with pytest.raises(preemptio.NotInstalledError):
         preemptio.go(coroutine())

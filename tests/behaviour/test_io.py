@@ -14,7 +14,7 @@ import preemptio
 from preemptio.lowlevel import current_g
 from tests.behaviour._support import Flag, parked, spin
 
-pytestmark = [pytest.mark.loop, pytest.mark.asyncio]
+pytestmark = [pytest.mark.loop, pytest.mark.asyncio, pytest.mark.usefixtures("hogs")]
 
 
 @pytest_asyncio.fixture
@@ -28,14 +28,14 @@ async def hogs():
     await asyncio.gather(*tasks)
 
 
-async def test_run_in_executor(hogs):
+async def test_run_in_executor():
     """A function in a worker thread gets its share of the GIL, and its result arrives."""
     loop = asyncio.get_running_loop()
     results = [loop.run_in_executor(None, sum, range(1000 * n)) for n in range(5)]
     assert await asyncio.gather(*results) == [sum(range(1000 * n)) for n in range(5)]
 
 
-async def test_a_worker_thread_is_no_g(hogs):
+async def test_a_worker_thread_is_no_g():
     """In a worker thread no G runs, and checkpoints and masks do nothing."""
 
     def work():
@@ -47,7 +47,7 @@ async def test_a_worker_thread_is_no_g(hogs):
     assert await asyncio.to_thread(work) == (None, False)
 
 
-async def test_call_soon_threadsafe(hogs):
+async def test_call_soon_threadsafe():
     """A callback sent by a thread runs while tasks compute."""
     loop, event = asyncio.get_running_loop(), asyncio.Event()
     thread = threading.Thread(target=loop.call_soon_threadsafe, args=(event.set,))
@@ -56,7 +56,7 @@ async def test_call_soon_threadsafe(hogs):
     thread.join()
 
 
-async def test_run_coroutine_threadsafe(hogs):
+async def test_run_coroutine_threadsafe():
     """A thread may start a coroutine here and wait for its result."""
 
     async def answer():
@@ -67,7 +67,7 @@ async def test_run_coroutine_threadsafe(hogs):
     assert await asyncio.to_thread(lambda: asyncio.run_coroutine_threadsafe(answer(), loop).result(30)) == 42
 
 
-async def test_add_reader(hogs):
+async def test_add_reader():
     """A reader callback is called when its socket has something."""
     here, there = socket.socketpair()
     here.setblocking(False)
@@ -79,7 +79,7 @@ async def test_add_reader(hogs):
         loop.remove_reader(here)
 
 
-async def test_a_server(hogs):
+async def test_a_server():
     """Many connections to a server in the same loop are all answered."""
 
     async def serve(reader, writer):
@@ -104,7 +104,7 @@ async def test_a_server(hogs):
 
 
 @pytest.mark.parametrize("times", [1, 5])
-async def test_add_signal_handler(hogs, times):
+async def test_add_signal_handler(times):
     """A signal's handler runs as a callback of the loop, once for each time that it was seen."""
     loop, event = asyncio.get_running_loop(), asyncio.Event()
     loop.add_signal_handler(signal.SIGUSR1, event.set)
@@ -117,7 +117,7 @@ async def test_add_signal_handler(hogs, times):
         assert loop.remove_signal_handler(signal.SIGUSR1)
 
 
-async def test_a_subprocess(hogs):
+async def test_a_subprocess():
     """A child process is started, fed, and its end is noticed."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,

@@ -108,7 +108,7 @@ def test_wait_and_timeouts(make_loop):
     assert in_thread(make_loop, main)()
 
 
-def test_run_in_a_thread(base, make_loop):
+def test_run_in_a_thread(make_loop):
     """preemptio.run works in a thread and ends what is left."""
     result = []
 

@@ -1,7 +1,5 @@
 """What is typed: commands, options, settings, and how each mistake is answered."""
 
-import subprocess
-
 import pytest
 
 import preemptio
@@ -68,12 +66,17 @@ def test_mistakes_are_answered_in_one_line(cli, one_line, words, part):
     one_line(cli(*words), part)
 
 
-@pytest.mark.parametrize("command", [("info",), ("demo", "--json"), ("run", "script.py")])
 @pytest.mark.parametrize("variable", BAD_VARIABLES)
-def test_bad_variable(cli, one_line, tmp_path, command, variable):
-    """A bad setting is refused before anything runs, by every command, with the variable's name."""
+def test_bad_variable(cli, one_line, variable):
+    """A bad setting is refused with the variable's name."""
+    one_line(cli("info", **{variable: BAD_VARIABLES[variable]}), variable)
+
+
+@pytest.mark.parametrize("command", [("demo", "--json"), ("run", "script.py")])
+def test_bad_variable_stops_every_command(cli, one_line, tmp_path, command):
+    """Nothing runs with a setting that will be refused later."""
     (tmp_path / "script.py").write_text("print('it ran')")
-    one_line(cli(*command, **{variable: BAD_VARIABLES[variable]}), variable)
+    one_line(cli(*command, PREEMPTIO_SLICE="soon"), "PREEMPTIO_SLICE")
 
 
 def test_closed_pipe(start):
@@ -107,11 +110,7 @@ def test_where_the_program_begins(words, cut):
     assert (" ".join(ours), is_module, " ".join(program)) == cut
 
 
-def test_the_console_script_is_this_function():
-    """The console script that pyproject.toml names exists."""
+def test_the_console_script_is_this_function(cli, one_line):
+    """The function that pyproject.toml names works, and calls itself what the user typed."""
     code = "import sys; from preemptio._cli import main; sys.argv = ['/bin/preemptio', 'dance']; sys.exit(main())"
-    import sys
-
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert result.returncode == 2
-    assert "Type: preemptio --help" in result.stderr
+    one_line(cli(python=["-c", code]), "Type: preemptio --help")

@@ -57,7 +57,7 @@ LEGAL = {
     }.items()
     for new in news.split()
 }
-CLAIMABLE = [Gstatus[name] for name in "RUNNABLE RUNNING SYSCALL WAITING LEAKED".split()]
+CLAIMABLE = [Gstatus[name] for name in ("RUNNABLE", "RUNNING", "SYSCALL", "WAITING", "LEAKED")]
 RELEASABLE = [*CLAIMABLE, Gstatus.PREEMPTED]
 ALL = list(Gstatus)
 

@@ -1,6 +1,7 @@
 """The guard: checkpoints cost nothing until somebody asks, and then only the one who was asked gives way."""
 
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -17,7 +18,7 @@ class Recorder(Processor):
     """A processor with one G running a step, that remembers the preemptions instead of switching."""
 
     def __init__(self):
-        super().__init__(None, 10.0, 1)
+        super().__init__(SimpleNamespace(innermost_g=lambda: None), 10.0, 1)
         self.preempted = []
         self.next_step()
 

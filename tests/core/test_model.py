@@ -137,7 +137,8 @@ class Host:
         try:
             return run_step(p, item)
         except BaseException as exc:
-            assert p.step_raised(item, exc) == blocked
+            only_waits = p.step_raised(item, exc)
+            assert only_waits == blocked
             if isinstance(exc, KeyboardInterrupt):
                 raise
             if blocked:
@@ -151,6 +152,10 @@ class Host:
         else:
             item.g.task.state = "ready again"
         self.queue.append(item)
+
+    def innermost_g(self):
+
+        return None
 
     def leave(self):
         self.model.running, task = None, self.model.running
@@ -175,7 +180,8 @@ class Model(RuleBasedStateMachine):
     @initialize()
     def start(self):
         """Begin with a clock that stands: parked Gs of one class then run first in, first out."""
-        self.time, _processor.time = _processor.time, SimpleNamespace(thread_time=lambda: 0.0, monotonic=lambda: 0.0)
+        stands = SimpleNamespace(thread_time=lambda: 0.0, monotonic=lambda: 0.0)
+        self.time, _processor.time = _processor.time, stands
         self.host = Host(self)
         self.p = Processor(self.host, 0.005, 1)
         self.p.begin()
@@ -244,7 +250,7 @@ class Model(RuleBasedStateMachine):
             self.fair.append(task)
             self.pushes += 1
 
-    # -- actions -----------------------------------------------------------------------------------------------------------
+    # -- actions --
 
     def do_request(self, task):
         self.p.request(task.g)

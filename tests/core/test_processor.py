@@ -74,6 +74,10 @@ class Host:
     def arm(self):
         self.p.armed = True
 
+    def innermost_g(self):
+
+        return None
+
     def leave(self):
         return "token"
 
@@ -109,7 +113,7 @@ class TestCarriers:
     def test_one_serves_a_program_without_hogs(self, host):
         """Steps that are not preempted never need a second."""
         for _ in range(5):
-            host.start(Job(lambda g: None))
+            host.start(Job(lambda _: None))
             host.p.run_batch()
         assert len(set(host.carriers)) == 1
         assert host.p.idle == host.carriers[:1]
@@ -124,7 +128,7 @@ class TestCarriers:
             where.append(getcurrent())
 
         host.start(Job(hog))
-        host.start(Job(lambda g: where.append(getcurrent())))
+        host.start(Job(lambda _: where.append(getcurrent())))
         host.p.run_batch()
         host.p.run_batch()
         host.p.resume_parked()
@@ -160,7 +164,7 @@ class TestCarriers:
         with pytest.raises(KeyboardInterrupt):
             host.p.resume_parked()
         assert (host.p.carrier, host.p.blocked_contexts) == (None, {})
-        assert host.start(Job(lambda g: None), context).g.status is Gstatus.RUNNABLE
+        assert host.start(Job(lambda _: None), context).g.status is Gstatus.RUNNABLE
         host.p.run_batch()
 
 
@@ -220,7 +224,7 @@ class TestOrder:
     def test_background_waits_for_quiet(self, host):
         """Its steps stand in the parked queue, behind the hogs."""
         ran = []
-        background = Job(lambda g: ran.append("background"))
+        background = Job(lambda _: ran.append("background"))
         background.g.background = True
         ready(background.g)
         host.p.defer((background.g, background.step, (), contextvars.Context()))
@@ -240,9 +244,9 @@ class TestOrder:
         records = []
         host.start(Job(waits))
         host.p.run_batch()
-        host.start(Job(lambda g: ran.append("before")))
+        host.start(Job(lambda _: ran.append("before")))
         host.p.unpark(records[0])
-        host.start(Job(lambda g: ran.append("after")))
+        host.start(Job(lambda _: ran.append("after")))
         run(host)
         assert ran == ["before", "waited", "after"]
 
@@ -252,7 +256,7 @@ class TestOrder:
         context = contextvars.Context()
         host.start(Job(lambda g: (host.p.preempt(g, PreemptKind.ASYNC), ran.append(0))), context)
         for n in (1, 2, 3):
-            host.start(Job(lambda g, n=n: ran.append(n)), context)
+            host.start(Job(lambda _, n=n: ran.append(n)), context)
         host.p.run_batch()
         host.p.run_batch()
         assert ran == []
@@ -265,13 +269,13 @@ class TestMistakes:
 
     def test_a_step_that_is_queued_twice(self, host):
         """The second one is refused when it is scheduled, not when it runs."""
-        job = host.start(Job(lambda g: None, lambda g: None))
-        with pytest.raises(InternalError, match="runnable -> runnable|waiting -> runnable"):
+        job = host.start(Job(lambda _: None, lambda _: None))
+        with pytest.raises(InternalError, match="-> runnable"):
             ready(job.g)
 
     def test_a_step_that_is_run_twice(self, host):
         """It must be queued in between."""
-        job = host.start(Job(lambda g: None, lambda g: None))
+        job = host.start(Job(lambda _: None, lambda _: None))
         item = host.queue[0]
         host.p.run_batch()
         with pytest.raises(InternalError, match="runnable -> running"):

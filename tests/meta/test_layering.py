@@ -24,10 +24,10 @@ LAW["_cli"] = LAW["_tools"] = LAW["__main__"] = LAW["_aio"] | {"_aio", "__init__
 
 # Outside modules with one home: a prefix of the paths that may import them.
 HOMES = {
-    "asyncio": ("_aio/", "_cli/"),
+    "asyncio": ("_aio/", "_cli/"),  # the command line runs programs: the user's, and the demo's
     "uvloop": ("_aio/_loops.py",),
     "structlog": ("_log.py",),
-    "dis": ("_preempt/_opcodes.py", "_cli/_info.py"),
+    "dis": ("_preempt/_opcodes.py",),
     "opcode": ("_preempt/_opcodes.py",),
     "greenlet": ("_core/",),
     "signal": ("_preempt/_sources.py", "_cli/"),

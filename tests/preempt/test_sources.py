@@ -49,10 +49,14 @@ class TestChoice:
 
     def test_auto_prefers_the_itimer(self):
         """The POSIX timer is for processes whose SIGALRM is taken; the null source is always last."""
-        expected = [ItimerSource, PosixTimerSource, NullSource] if sys.platform == "linux" else [ItimerSource, NullSource]
+        expected = (
+            [ItimerSource, PosixTimerSource, NullSource] if sys.platform == "linux" else [ItimerSource, NullSource]
+        )
         assert candidates("auto") == expected
 
-    @pytest.mark.parametrize(("choice", "cls"), [("itimer", ItimerSource), pytest.param("posix", PosixTimerSource, marks=LINUX)])
+    @pytest.mark.parametrize(
+        ("choice", "cls"), [("itimer", ItimerSource), pytest.param("posix", PosixTimerSource, marks=LINUX)]
+    )
     def test_a_choice_falls_back_to_none_only(self, choice, cls):
         """Who asked for one kind does not get the other kind behind his back."""
         assert candidates(choice) == [cls, NullSource]
@@ -90,7 +94,7 @@ class TestSource:
         """The handler is called again and again, and not after disarm."""
         ticks = []
         source = make()
-        assert source.start(lambda signum, frame: ticks.append(signum))
+        assert source.start(lambda signum, _frame: ticks.append(signum))
         source.arm(0.0005)
         while len(ticks) < 5:
             pass
@@ -244,8 +248,8 @@ class TestProgram:
             signal.alarm(3600)
             signal.alarm(0)
             signal.signal(signal.SIGALRM, before)
-            for _ in range(10):
-                await asyncio.sleep(0)
+            for _ in range(40):
+                await asyncio.sleep(0.001)
             g.extra().preemptions.clear()
             hog(g)
             return [str(kind) for kind in g.preemptions]
@@ -260,8 +264,8 @@ class TestProgram:
         async def robbed():
             hog(asyncio.current_task().g)
             signal.signal(signal.SIGALRM, lambda *args: calls.append(args))
-            for _ in range(10):
-                await asyncio.sleep(0)
+            for _ in range(40):
+                await asyncio.sleep(0.001)
             return signal.getitimer(signal.ITIMER_REAL)
         print(json.dumps(preemptio.run(robbed())))
         """

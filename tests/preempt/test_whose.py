@@ -22,6 +22,16 @@ EXCUSED = {
 }
 
 
+# fmt: off
+STATEFUL = [
+    "asyncio", "asyncio.queues", "asyncio.base_events", "threading", "logging", "logging.handlers", "queue", "socket",
+    "ssl", "selectors", "functools", "contextlib", "contextvars", "concurrent.futures.thread", "multiprocessing.pool",
+    "subprocess", "tempfile", "unittest.mock", "codecs", "collections", "abc", "weakref", "warnings", "enum",
+    "dataclasses", "pdb", "bdb", "trace",
+]
+# fmt: on
+
+
 class Frame:
     """What `whose` looks at of a frame."""
 
@@ -72,9 +82,7 @@ class TestStandardLibrary:
 
     @pytest.mark.parametrize(
         "name",
-        """asyncio asyncio.queues asyncio.base_events threading logging logging.handlers queue socket ssl selectors
-        functools contextlib contextvars concurrent.futures.thread multiprocessing.pool subprocess tempfile
-        unittest.mock codecs collections abc weakref warnings enum dataclasses pdb bdb trace""".split(),
+        STATEFUL,
     )
     def test_modules_with_state_are_not(self, name):
         """Switching inside them would let another task in while they are half done."""
@@ -102,12 +110,8 @@ class TestStandardLibrary:
         """A task that is stopped inside such a module keeps its lock, or the thread's entry in its tables, and the next
         one that comes there is blocked with the whole thread, or taken for the first.
         """
-        found = []
-        for name in sorted(PURE_MODULES):
-            for path in [STDLIB / f"{name}.py", *(STDLIB / name).rglob("*.py")]:
-                if path.exists() and word in path.read_text("utf-8"):
-                    found.append(path.relative_to(STDLIB).as_posix())
-        assert found == []
+        paths = [path for name in PURE_MODULES for path in [STDLIB / f"{name}.py", *(STDLIB / name).rglob("*.py")]]
+        assert [path.name for path in paths if path.exists() and word in path.read_text("utf-8")] == []
 
 
 class TestThirdParty:

@@ -6,8 +6,9 @@ Exit: 0
 import os
 import sys
 
-import preemptio
 from _common import Flag, parked, run, spin
+
+import preemptio
 
 PROGRAM = """
 import time

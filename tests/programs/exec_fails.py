@@ -5,8 +5,9 @@ Exit: 0
 
 import os
 
-import preemptio
 from _common import Flag, parked, preempted, run
+
+import preemptio
 
 tried = []
 

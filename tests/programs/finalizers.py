@@ -6,8 +6,9 @@ Exit: 0
 import asyncio
 import gc
 
-import preemptio
 from _common import Flag, preempted, run
+
+import preemptio
 
 finalized = 0
 
@@ -28,8 +29,8 @@ class Node:
 def allocate(flag):
     n = 0
     while not flag.stop:
-        Node()
         n += 1
+        Node()
         if n % 500 == 0:
             gc.collect(n % 3)
     return n

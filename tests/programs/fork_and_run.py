@@ -6,8 +6,9 @@ Exit: 0
 import os
 import warnings
 
-import preemptio
 from _common import Flag, parked, run, spin
+
+import preemptio
 
 warnings.simplefilter("ignore", DeprecationWarning)
 

@@ -7,8 +7,9 @@ import os
 import signal
 import warnings
 
-import preemptio
 from _common import Flag, parked, preempted, run, spin
+
+import preemptio
 
 warnings.simplefilter("ignore", DeprecationWarning)  # 3.12: fork with threads, such as faulthandler's
 

@@ -4,8 +4,9 @@ Exit: 0
 Says: task stopped at a safe point
 """
 
-import preemptio
 from _common import parked, run
+
+import preemptio
 
 ended = []
 

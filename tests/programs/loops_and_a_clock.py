@@ -5,8 +5,9 @@ Exit: 0
 
 import asyncio
 
-import preemptio
 from _common import run
+
+import preemptio
 
 stop = False
 

@@ -33,8 +33,9 @@ async def main():
 
 
 if __name__ == "__main__":
-    import preemptio
     from _common import Flag, parked, run, spin
+
+    import preemptio
 
     run(main())
     print("OK")

@@ -6,8 +6,9 @@ Exit: 0
 import asyncio
 import sys
 
-import preemptio
 from _common import preempted, run
+
+import preemptio
 
 
 def down(n):

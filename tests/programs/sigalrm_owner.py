@@ -6,8 +6,9 @@ Exit: 0
 import asyncio
 import signal
 
-import preemptio
 from _common import Flag, parked, preempted, run, spin
+
+import preemptio
 
 alarms = []
 

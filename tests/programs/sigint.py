@@ -8,8 +8,9 @@ import asyncio
 import os
 import signal
 
-import preemptio
 from _common import parked, run
+
+import preemptio
 
 ended = []
 

@@ -7,8 +7,9 @@ import asyncio
 import os
 import signal
 
-import preemptio
 from _common import Flag, parked, run, spin
+
+import preemptio
 
 
 async def main():

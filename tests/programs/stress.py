@@ -9,8 +9,9 @@ import hashlib
 import json
 import re
 
-import preemptio
 from _common import preempted, run
+
+import preemptio
 
 
 def numbers(seed, n):
@@ -52,7 +53,9 @@ def work(seed):
     found.append(sorted(numbers(seed, 1500), key=lambda x: x % 1009)[::50])
     text = " ".join(map(str, numbers(seed, 800)))
     found.append(len(re.sub(r"\d(\d)", lambda match: match[1], text)))
-    found.append(json.loads(json.dumps({str(x): [x, {"x": x}] for x in numbers(seed, 300)}))["%d" % next(numbers(seed, 1))])
+    found.append(
+        json.loads(json.dumps({str(x): [x, {"x": x}] for x in numbers(seed, 300)}))[str(next(numbers(seed, 1)))]
+    )
     try:
         try:
             raise KeyError(seed)

@@ -8,8 +8,9 @@ Says: stubborn
 import asyncio
 import time
 
-import preemptio
 from _common import parked, run
+
+import preemptio
 
 
 def stubborn():

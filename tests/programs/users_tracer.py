@@ -6,14 +6,15 @@ Exit: 0
 import asyncio
 import sys
 
-import preemptio
 from _common import run
+
+import preemptio
 from preemptio.lowlevel import Verdict
 
 lines = 0
 
 
-def tracer(frame, event, arg):
+def tracer(_frame, event, _arg):
     global lines
     lines += event == "line"
     return tracer

@@ -8,8 +8,9 @@ import asyncio
 import os
 import signal
 
-import preemptio
 from _common import run
+
+import preemptio
 from preemptio.lowlevel import Verdict
 
 

@@ -1,0 +1,45 @@
+"""The host: what the core asks of the event loop that it runs on. The only way in which the core reaches a loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from preemptio._core._carrier import Carrier
+    from preemptio._core._g import G
+    from preemptio._core._parked import Parked, Step
+
+
+class Host(Protocol):
+    """What a kind of event loop gives the processor: its queue, and what it keeps per running task."""
+
+    def drain(self, carrier: Carrier) -> None:
+        """Run a batch of queued steps on `carrier`; return when it is over or `attention` is set."""
+
+    def enqueue(self, item: Step | Parked) -> None:
+        """Put a step, or a parked one that is ready again, into the queue at its place."""
+
+    def arm(self) -> None:
+        """Start the tick: a step is about to run and `armed` is false."""
+
+    def kick(self) -> None:
+        """See to it that the hub looks at the parked queue: it is not empty any more."""
+
+    def backlog(self) -> int:
+        """Return about how many steps are queued and wait for the CPU."""
+
+    def innermost_g(self) -> G | None:
+        """Return the G of the task that runs now: an eager one is inside the step of the task that creates it."""
+
+    def leave(self) -> object:
+        """Swap out what the loop keeps about the running task; the token goes to `enter`."""
+
+    def enter(self, token: object) -> None:
+        """Swap it in again."""
+
+    def drain_wakeups(self) -> None:
+        """Empty the pipe into which the interpreter writes a byte per signal. In the tick handler."""
+
+    def post(self, fn: Callable[..., object], *args: Any) -> None:
+        """Call `fn` from the loop soon. May be called in a signal handler."""
