@@ -13,6 +13,7 @@ import random
 from collections.abc import AsyncGenerator
 from typing import Any
 
+from benchmarks.stress._flow import endless
 from benchmarks.stress._shared import JOBS, VAR, Shared, Worker, checksum, compute
 
 
@@ -102,6 +103,11 @@ async def asyncgens(_shared: Shared, rng: random.Random) -> Any:
             if len(log) == 3:
                 break
     return [n async for n in source(3)], log
+
+
+async def limits(_shared: Shared, rng: random.Random) -> Any:
+    """Meet the recursion limit again and again. Run last, alone with its copies."""
+    return [checksum(endless, endless(rng)) for _ in range(40)]
 
 
 WORKERS: tuple[Worker, ...] = (computes, straight_line, locks, mutexes, contexts, asyncgens)

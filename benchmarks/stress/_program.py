@@ -1,7 +1,7 @@
 """The stress program: every worker several times over, and what came of it.
 
-Run in a worker process of either side; see `measure` in the package. Results are kept by
-worker, so that a difference says which one is wrong.
+Run in a worker process of either side; see `measure` in the package. Results are kept by worker, so that a
+difference says which one is wrong.
 """
 
 from __future__ import annotations
@@ -28,14 +28,15 @@ async def program(seed: int, skip: list[str]) -> tuple[Results, dict[str, int]]:
     loop.set_exception_handler(lambda _, context: results.update({f"complaint {len(results)}": repr(context)}))
     server = await asyncio.start_server(_waiting.answer_reversed, "127.0.0.1", 0)
     shared.port = server.sockets[0].getsockname()[1]
-    tasks = {}
-    for copy in range(COPIES):
-        for worker in WORKERS:
-            if worker.__name__ not in skip:
-                name = f"{worker.__name__} {copy}"
-                tasks[name] = shared.spawn(keep(worker, shared, random.Random(f"{seed} {name}")))
-    for name, task in tasks.items():
-        results[name] = await task
+    for workers in (WORKERS, (_computing.limits,)):
+        tasks = {}
+        for copy in range(COPIES):
+            for worker in workers:
+                if worker.__name__ not in skip:
+                    name = f"{worker.__name__} {copy}"
+                    tasks[name] = shared.spawn(keep(worker, shared, random.Random(f"{seed} {name}")))
+        for name, task in tasks.items():
+            results[name] = await task
     server.close()
     await server.wait_closed()
     for name in ("plain", "locked", "guarded", "inside", "torn"):

@@ -75,7 +75,7 @@ class RunAheadLoop(HopLoop):
         if self._hops_only:
             return super().call_soon(callback, *args, context=context)
         if context is not None:
-            g = capture(callback)
+            g = capture(callback, args)
             if g is not None:
                 if g.background:
                     self._p.defer((g, callback, args, context))
@@ -90,8 +90,18 @@ class RunAheadLoop(HopLoop):
                 return self._base_call_soon(self._run_shared, context, callback, args, context=self._empty)
         return self._base_call_soon(callback, *args, context=context)
 
+    def _repair(self) -> None:
+        """Put back MARKs that were lost: a signal handler of the program raised in uvloop's callback of one."""
+        for _ in range(len(self._runs) - self._queue.count(self._mark)):
+            self._base_call_soon(self._run_mark, context=self._empty)
+            self._queue[-1] = self._mark
+
     def _start_run(self, item: Step | Parked) -> None:
         queue = self._queue
+        if not queue and self._runs:
+            self._repair()
+            self._runs[-1].append(item)
+            return
         if queue:
             queue.append(self._mark)
         else:
@@ -133,6 +143,8 @@ class RunAheadLoop(HopLoop):
             if not runs[0]:
                 runs.popleft()
                 queue.popleft()
+            if runs and not queue:
+                self._repair()
 
     def drain(self, carrier: Carrier) -> None:
         """Run the steps of the first run, up to the budget."""
@@ -173,6 +185,8 @@ class RunAheadLoop(HopLoop):
 
     def run_forever(self) -> None:
         """Run until stop() is called."""
+        if self._runs and not self.is_closed():  # type: ignore[attr-defined]
+            self._repair()
         try:
             super().run_forever()
         finally:

@@ -5,7 +5,7 @@ with preemption it would be given slice after slice for ever.
 
 What we do, in this order, each step bounded by the knob `grace`:
   1. cancel every task, as asyncio does, and wait for them;
-  2. raise CancelledError in those that stand at a safe point, each time they are met there, and wait;
+  2. raise CancelledError in those that stand at a safe point, once, then each time they are met there, and wait;
   3. report those that are left (code that catches everything, or that cannot be preempted) and close the loop,
      which raises GreenletExit in them.
 
@@ -95,6 +95,9 @@ async def _insist(loop: RuntimeLoop, tasks: set[asyncio.Task[Any]], grace: float
         g = getattr(task, "g", None)
         if g is not None:
             g.extra().cancel_at_safe_point = True
+            if isinstance(task, Task) and g.parked:
+                task.cancel()
+    await asyncio.wait(tasks, timeout=grace / 2)  # its cleanup may compute or wait in peace
     while (left := [task for task in tasks if not task.done()]) and time.monotonic() < deadline:
         for task in left:
             if isinstance(task, Task) and task.g.parked:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import Callable, Coroutine
 from contextvars import Context
 from types import FrameType
@@ -26,6 +27,7 @@ from preemptio._core._current import set_current_processor
 from preemptio._core._gstatus import DEAD
 from preemptio._core._processor import Processor
 from preemptio._log import report_refusal, report_stragglers
+from preemptio._preempt._gcfence import FENCE
 from preemptio._preempt._safepoint import SafePoints
 from preemptio._preempt._tick import Ticker
 
@@ -51,6 +53,8 @@ class RuntimeLoop:
         self._rules = rules
         self._ticker = Ticker(p, rules, config.source, self._report_refusal)
         self._running_since = None
+        self._thread = 0  # where the loop ran last
+        p.fence = FENCE.closed
         # The context of the runtime's own callbacks. One per loop: a context can be entered in one thread at a time.
         self._empty = Context()
         self._reported: set[tuple[str, str]] = set()
@@ -91,11 +95,12 @@ class RuntimeLoop:
 
     def run_forever(self) -> None:
         """Run until stop() is called, with the tick on while steps run."""
-        self._start_runtime()
+        started = self._start_runtime()
         try:
             super().run_forever()  # type: ignore[misc]
         finally:
-            self._stop_runtime()
+            if started:
+                self._stop_runtime()
 
     def close(self) -> None:
         """Close the loop, ending every carrier."""
@@ -104,14 +109,21 @@ class RuntimeLoop:
             self._end_carriers()
         super().close()  # type: ignore[misc]
 
-    def _start_runtime(self) -> None:
-        if self._running_since is None:
-            self._running_since = (set_current_processor(self._p),)
-            self._p.begin()
-            self._ticker.start()
-            if self._debug_flags.schedtrace:
-                flags = self._debug_flags
-                self._schedtrace = SchedTrace(self, flags.schedtrace, detail=flags.scheddetail)
+    def _start_runtime(self) -> bool:
+        """Start the tick; False if it was on already, and is somebody else's to stop."""
+        if self._running_since is not None:
+            return False
+        if self._p.standing and self._thread != threading.get_ident():
+            msg = "this loop has tasks that stand in the middle of a step of another thread; run and close it there"
+            raise RuntimeError(msg)
+        self._thread = threading.get_ident()
+        self._running_since = (set_current_processor(self._p),)
+        self._p.begin()
+        self._ticker.start()
+        if self._debug_flags.schedtrace:
+            flags = self._debug_flags
+            self._schedtrace = SchedTrace(self, flags.schedtrace, detail=flags.scheddetail)
+        return True
 
     def _stop_runtime(self) -> None:
         if self._running_since is not None:
@@ -126,6 +138,9 @@ class RuntimeLoop:
         """End parked steps: their loop will not run again. GreenletExit is raised where each stands."""
         p = self._p
         if not p.standing:
+            return
+        if self._thread != threading.get_ident():  # greenlets cannot be reached from another thread
+            report_stragglers(list(p.standing), "loop.close() in another thread")
             return
         before = set_current_processor(p)
         p.begin()
@@ -156,6 +171,18 @@ class RuntimeLoop:
     def enter(self, token: object) -> None:
         """Put it back."""
         _current_task.put(self, token)  # type: ignore[arg-type]
+
+    def undelivered(self, g: G, exc: BaseException) -> None:
+        """Give a cancellation that the step did not meet any more to the task, as asyncio would."""
+        task = g.task
+        if task is not None and isinstance(exc, asyncio.CancelledError) and not task.done():
+            g.extra().delivered_cancels = max(0, g.extra().delivered_cancels - 1)
+            asyncio.Task.cancel(task, *exc.args)
+
+    def forked(self) -> None:
+        """Forget, in a forked child, that the loop runs."""
+        self._running_since = None
+        set_current_processor(None)
 
     def post(self, fn: Callable[..., object], *args: Any) -> None:
         """Call `fn` from the loop soon, from any thread or a signal handler."""

@@ -102,7 +102,7 @@ def adopt(task: Any) -> G:
     return g
 
 
-def capture(callback: Any) -> G | None:
+def capture(callback: Any, args: tuple[Any, ...]) -> G | None:
     """Return the G whose step `callback` is, made ready; None if it is not a task's step.
 
     Raises:
@@ -113,15 +113,14 @@ def capture(callback: Any) -> G | None:
         task = callback.__self__
     elif cls is BuiltinMethodType:
         task = callback.__self__
-        if type(task) is not Task and callback.__name__ != WAKEUP:
+        # A wake-up brings the future that the task waits for. The name says it too, but is dear to ask for.
+        waits_for = task._fut_waiter if type(task) is Task else None  # type: ignore[attr-defined]
+        if (waits_for is None or not args or waits_for is not args[0]) and callback.__name__ != WAKEUP:
             return None
     else:
         return None
     g: G | None = getattr(task, "g", None)
     if g is None:
         g = newproc(task, 5 if type(task) is Task else 4)  # newproc, capture, call_soon, (our create_task)
-    status = g.status
-    if status is not WAITING and status is not RUNNING and cls is not STEP and callback.__name__ != WAKEUP:
-        return None  # another built-in method of a task of ours; the name is asked for late because it is dear
     ready(g)
     return g

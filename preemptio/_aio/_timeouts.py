@@ -13,10 +13,12 @@ from __future__ import annotations
 import asyncio
 import math
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from preemptio._aio._task import Task
 from preemptio._errors import NotAGError
+
+if TYPE_CHECKING:
+    from preemptio._core._g import G
 
 
 class timeout:  # noqa: N801 - used as `async with preemptio.timeout(...)`, like asyncio's
@@ -46,7 +48,7 @@ class timeout:  # noqa: N801 - used as `async with preemptio.timeout(...)`, like
         'stopped'
     """
 
-    __slots__ = ("_cancelling", "_delay", "_expired", "_handle", "_task")
+    __slots__ = ("_cancelling", "_delay", "_direct", "_expired", "_handle", "_task")
 
     def __init__(self, delay: float | None) -> None:
         """Set the limit; the clock starts when the block is entered."""
@@ -56,7 +58,8 @@ class timeout:  # noqa: N801 - used as `async with preemptio.timeout(...)`, like
             raise ValueError(msg)
         self._delay = delay
         self._expired = False
-        self._task: Task[object] | None = None
+        self._direct = False  # raised where the task stood, not by task.cancel()
+        self._task: asyncio.Task[object] | None = None
         self._handle: asyncio.TimerHandle | None = None
         self._cancelling = 0
 
@@ -71,7 +74,7 @@ class timeout:  # noqa: N801 - used as `async with preemptio.timeout(...)`, like
         if self._task is not None:
             msg = "a timeout object serves one block; make another: preemptio.timeout(...)"
             raise RuntimeError(msg)
-        if not isinstance(task, Task):
+        if not isinstance(task, asyncio.Task) or not hasattr(task, "g"):
             msg = "preemptio.timeout works in tasks of a preemptio loop only; use asyncio.timeout, or preemptio.run"
             raise NotAGError(msg)
         self._task = task
@@ -90,7 +93,8 @@ class timeout:  # noqa: N801 - used as `async with preemptio.timeout(...)`, like
         task = self._task
         if task is None or not self._expired:
             return
-        if task.uncancel() <= self._cancelling and kind is not None and issubclass(kind, asyncio.CancelledError):
+        remaining = task.cancelling() if self._direct else task.uncancel()
+        if remaining <= self._cancelling and kind is not None and issubclass(kind, asyncio.CancelledError):
             raise TimeoutError from exc
 
     def _on_deadline(self) -> None:
@@ -99,9 +103,11 @@ class timeout:  # noqa: N801 - used as `async with preemptio.timeout(...)`, like
         if task is None or task.done():
             return
         self._expired = True
-        extra = task.g.extra()
-        before, extra.cancel_at_safe_point = extra.cancel_at_safe_point, True
-        try:
+        g: G | None = getattr(task, "g", None)
+        record = None if g is None else g.extra().parked
+        if g is not None and record is not None and g.extra().waiting_on is None:
+            if record.throw is None:
+                record.throw = asyncio.CancelledError()
+            self._direct = True  # asyncio's counters never hear of it
+        else:
             task.cancel()
-        finally:
-            extra.cancel_at_safe_point = before

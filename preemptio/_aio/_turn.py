@@ -103,7 +103,7 @@ class TurnLoop(RuntimeLoop):
         if self._debug or self._closed:
             return self._call_soon_checked(callback, args, context)
         if context is not None:
-            g = capture(callback)
+            g = capture(callback, args)
             if g is not None:
                 if g.background:
                     self._p.defer((g, callback, args, context))
@@ -121,7 +121,7 @@ class TurnLoop(RuntimeLoop):
         handle = events.Handle(callback, args, self, context)  # type: ignore[arg-type]
         if handle._source_traceback:  # type: ignore[attr-defined]
             del handle._source_traceback[-2:]  # type: ignore[attr-defined]
-        g = capture(callback) if context is not None else None
+        g = capture(callback, args) if context is not None else None
         if g is None:
             self._ready.append(handle)
         else:

@@ -20,7 +20,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Generator
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from preemptio._core._current import current_processor
 from preemptio._core._gstatus import RUNNING, WAITING
@@ -104,8 +104,20 @@ def _drive(p: Processor, g: G, steps: Generator[Any, Any, Any]) -> Any:
 
 def _stand_until(p: Processor, g: G, yielded: Any) -> None:
     """Leave the carrier until what was yielded is done. Raises what must be thrown into the awaitable."""
+    extra = g.extra()
+    task: Any = asyncio.current_task()
+    if not getattr(task, "_must_cancel", False):
+        extra.mark_seen = False
+    elif not extra.mark_seen:  # cancelled while it was preempted: this is its next await
+        extra.mark_seen = True
+        raise asyncio.CancelledError
     if yielded is None:
-        p.stand(p.goyield(g))
+        record = p.goyield(g)
+        extra.waiting_on = _YIELD
+        try:
+            p.stand(record)
+        finally:
+            extra.waiting_on = None
         return
     if not getattr(yielded, "_asyncio_future_blocking", False):
         msg = f"wait() got {yielded!r} from an awaitable; asyncio awaitables yield futures"
@@ -114,8 +126,10 @@ def _stand_until(p: Processor, g: G, yielded: Any) -> None:
     if yielded.get_loop() is not loop:
         msg = f"wait() got the future {yielded!r} attached to a different loop"
         raise RuntimeError(msg)
+    if yielded is task:
+        msg = f"wait(): the task {task!r} cannot wait for itself"
+        raise RuntimeError(msg)
     yielded._asyncio_future_blocking = False
-    extra = g.extra()
     record = p.park(g)
     extra.waiting_on = yielded
     yielded.add_done_callback(_Unpark(p, record), context=loop._empty)
@@ -123,6 +137,17 @@ def _stand_until(p: Processor, g: G, yielded: Any) -> None:
         p.stand(record)
     finally:
         extra.waiting_on = None
+
+
+class _Yield:
+    """What a G waits for that only lets the others have their turn: nothing that could be cancelled."""
+
+    def cancel(self, _msg: object = None) -> bool:
+        """Leave the cancellation to be raised where the G stands."""
+        return False
+
+
+_YIELD: Final = _Yield()
 
 
 class _Unpark:

@@ -34,7 +34,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Refuse, without the page of usage."""
-        raise Refusal(message if "Type" in message else f"{message}. Type: {self.prog} --help")
+        raise Refusal(message if ". Type, " in message else f"{message}. Type: {self.prog} --help")
 
 
 @functools.cache
@@ -99,9 +99,11 @@ def _parsers() -> tuple[Parser, Parser]:
     bases = ("asyncio", "uvloop", "auto")
     demo.add_argument("--loop", choices=bases, default="auto", help="auto (default): uvloop where it is installed")
     which = demo.add_mutually_exclusive_group()
-    which.add_argument("--plain-only", dest="only", action="store_const", const="plain", help="one run, without us")
     which.add_argument(
-        "--preempted-only", dest="only", action="store_const", const="preempted", help="one run, with us"
+        "--plain-only", dest="only", action="store_const", const="plain", help="only the run on the plain loop"
+    )
+    which.add_argument(
+        "--preempted-only", dest="only", action="store_const", const="preempted", help="only the run that is preempted"
     )
     demo.add_argument("--no-color", action="store_true", help="do not use colors (so does NO_COLOR=1)")
     demo.add_argument("--json", action="store_true", help="print the figures as JSON, and nothing else")
@@ -112,7 +114,8 @@ def _parsers() -> tuple[Parser, Parser]:
         help=text,
         description=text.capitalize() + ".",
         epilog=RUN_EPILOG,
-        usage=f"{program_name()} run [--uvloop | --asyncio] [--slice TIME] (script.py | -m module) [words ...]",
+        usage=f"{program_name()} run [options] script.py [words ...]\n"
+        f"       {program_name()} run [options] -m module [words ...]",
         allow_abbrev=False,
     )
     base = run.add_mutually_exclusive_group()

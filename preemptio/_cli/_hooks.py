@@ -48,10 +48,10 @@ def hook_loops(base: type[Loop] | None) -> None:
 
 
 def _asyncio_policies() -> list[Any]:
-    """Return asyncio's policy classes for this platform; the base class got an underscore in 3.14."""
-    names: Any = events
-    base = getattr(names, "_BaseDefaultEventLoopPolicy", None) or names.BaseDefaultEventLoopPolicy
-    return [policy for policy in base.__subclasses__() if policy.__module__.startswith("asyncio.")]
+    """Return asyncio's policy classes for this platform; the base class got an underscore in 3.14, and is to go."""
+    bases = [getattr(events, name, None) for name in ("_BaseDefaultEventLoopPolicy", "BaseDefaultEventLoopPolicy")]
+    policies: list[Any] = [policy for base in bases if base for policy in base.__subclasses__()]
+    return [policy for policy in policies if policy.__module__.startswith("asyncio.")]
 
 
 def _exchange(module: Any, name: str) -> None:

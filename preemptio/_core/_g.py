@@ -34,6 +34,7 @@ class GExtra:
         "charged",
         "cpu_time",
         "delivered_cancels",
+        "mark_seen",
         "nice",
         "parked",
         "preempt_off",
@@ -58,6 +59,7 @@ class GExtra:
         self.waiting_on: Any = None  # the future that preempt.wait() parked on
         self.cancel_at_safe_point = False  # go(cancel="safepoint")
         self.delivered_cancels = 0  # cancels delivered at a safe point, which the C task never saw
+        self.mark_seen = False  # asyncio's own cancel mark was raised by preemptio.wait(), and cannot be taken back
         self.charged = (0, 0)  # (schedtick, units): what charge() has counted in this slice
 
 

@@ -18,12 +18,11 @@ handler; `restore` on carriers and in the hub.
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING
 
 from preemptio._core._current import current_processor
 from preemptio._core._gstatus import RUNNING
-from preemptio._core._headroom import NoRoomError
+from preemptio._core._headroom import CannotLeaveError, NoRoomError
 from preemptio._core._reasons import PreemptKind
 
 if TYPE_CHECKING:
@@ -141,5 +140,9 @@ def _checkpoint() -> None:
     if g is not None:
         p = current_processor()
         if p is not None:
-            with contextlib.suppress(NoRoomError):  # the next checkpoint, further out, takes the request
-                p.preempt(g, PreemptKind.SYNC)
+            try:
+                exc = p.preempt(g, PreemptKind.SYNC)
+            except (NoRoomError, CannotLeaveError):
+                return  # the next checkpoint, further out, takes the request
+            if exc is not None:
+                raise exc

@@ -14,6 +14,10 @@ FRAMES: Final = 24
 """Python frames that leaving a carrier may need: about twice what it does need."""
 
 
+class CannotLeaveError(RuntimeError):
+    """The carrier must not be left here, whoever asks: in the garbage collector, or in a child greenlet."""
+
+
 class NoRoomError(RecursionError):
     """There is no room on the stack to leave the carrier; nothing was changed."""
 

@@ -41,5 +41,11 @@ class Host(Protocol):
     def drain_wakeups(self) -> None:
         """Empty the pipe into which the interpreter writes a byte per signal. In the tick handler."""
 
+    def undelivered(self, g: G, exc: BaseException) -> None:
+        """Take back an exception that the step of `g` ended without having met."""
+
+    def forked(self) -> None:
+        """Forget that the loop runs: this is a forked child."""
+
     def post(self, fn: Callable[..., object], *args: Any) -> None:
         """Call `fn` from the loop soon. May be called in a signal handler."""

@@ -1,7 +1,7 @@
 """nopreempt: regions that are never interrupted. The role of Go's acquirem / releasem and m.preemptoff.
 
 A request that arrives inside is masked, not lost: `g.preempt` stays set, and leaving the outermost region poisons
-the guard again and gives way. The mask belongs to the G, so it stays up across an await inside the region, and two
+the guard again. The mask belongs to the G, so it stays up across an await inside the region, and two
 tasks in the same region do not share it.
 
 Context: anywhere. Outside a G it does nothing, so that a library may use it unconditionally.
@@ -13,10 +13,13 @@ import functools
 import inspect
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from preemptio._core import _guard
 from preemptio._core._current import current_g, current_processor
+
+if TYPE_CHECKING:
+    from preemptio._core._g import G
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -27,8 +30,8 @@ class nopreempt:  # noqa: N801 - used as `with nopreempt(...)` and `@nopreempt(.
     Args:
         reason: shown in dumps and by `G.reason` while the region is active. A few words.
 
-    Regions nest. The end of the outermost one is a checkpoint if a request came meanwhile. What it protects is short
-    work on shared state; a long one freezes the service as plain asyncio would.
+    Regions nest. A task that was asked to give way inside is met at the next safe point behind the region. What it
+    protects is short work on shared state; a long one freezes the service as plain asyncio would.
 
     Raises:
         TypeError: `reason` is not a string (usually a missing pair of brackets: `@nopreempt("why")`).
@@ -45,7 +48,7 @@ class nopreempt:  # noqa: N801 - used as `with nopreempt(...)` and `@nopreempt(.
         {'a': 70, 'b': 30}
     """
 
-    __slots__ = ("reason",)
+    __slots__ = ("_entered", "reason")
 
     def __init__(self, reason: str) -> None:
         """Remember the reason."""
@@ -53,10 +56,12 @@ class nopreempt:  # noqa: N801 - used as `with nopreempt(...)` and `@nopreempt(.
             msg = f"nopreempt takes the reason as text, not {reason!r}: with preemptio.nopreempt('why'): ..."
             raise TypeError(msg)
         self.reason = reason
+        self._entered: list[G | None] = []  # who is inside by this object, the last one last
 
     def __enter__(self) -> None:
         """Raise the mask of the running G."""
         g = current_g()
+        self._entered.append(g)
         if g is not None:
             g.locks += 1
             extra = g.extra()
@@ -67,22 +72,26 @@ class nopreempt:  # noqa: N801 - used as `with nopreempt(...)` and `@nopreempt(.
     ) -> None:
         """Drop it again; at the outermost, arm what was asked meanwhile.
 
-        Looks the G up anew instead of remembering it, so that one object serves nested regions and several tasks.
+        One object serves nested regions and several tasks: the mask that is dropped is the running G's own, or, where
+        a generator is finished by another task than the one that began it, the one that entered last.
         """
-        p = current_processor()
         g = current_g()
-        if p is None or g is None or self.reason not in g.extra().preempt_off:
-            return  # entered outside a G
+        if g not in self._entered:
+            g = self._entered[-1]
+        self._entered.reverse()
+        self._entered.remove(g)
+        self._entered.reverse()
+        if g is None:
+            return
         extra = g.extra()
         reasons = list(extra.preempt_off)
         del reasons[len(reasons) - 1 - reasons[::-1].index(self.reason)]
         extra.preempt_off = tuple(reasons)
         g.locks -= 1
-        asked = p.curg
-        if not g.locks and asked is not None and asked.preempt:
+        p = current_processor()
+        asked = None if p is None else p.curg
+        if not g.locks and p is not None and asked is not None and asked.preempt:
             _guard.poison(p)
-            if exc is None:
-                _guard.checkpoint()  # else a loop that is masked most of the time would hardly ever be met outside
 
     def __call__(self, fn: F) -> F:
         """Decorate a function: its whole body is the region."""

@@ -39,7 +39,7 @@ from preemptio._core._gstatus import (
     cas_gstatus,
     cas_to_preempt_scan,
 )
-from preemptio._core._headroom import require_headroom
+from preemptio._core._headroom import CannotLeaveError, require_headroom
 from preemptio._core._parked import NICE_WEIGHT, Parked, ParkedQueue, Step, entered_context
 from preemptio._core._step import settle_failed
 
@@ -66,6 +66,7 @@ class Processor:
         "clock_tick",
         "clocked",
         "cpu_mark",
+        "fence",
         "handoff",
         "host",
         "hub",
@@ -106,6 +107,7 @@ class Processor:
         self.nparked_ever = 0
         # Requests and time. Written by the tick and by checkpoints.
         self.asked: G | None = None
+        self.fence: Callable[[], bool] = bool  # reports whether a switch would be inside the GC; set by the host
         self.seen = -1  # schedtick that the last tick saw; one more after a preemption
         self.resumed_at = 0.0
         self.cpu_mark = 0.0  # thread CPU time up to which G.cpu_time is charged
@@ -157,27 +159,46 @@ class Processor:
 
     # -- giving up the CPU, on a carrier --
 
-    def preempt(self, g: G, kind: PreemptKind) -> None:
-        """Take the CPU from the running G: give way, or stop for a suspender. Returns when it runs again.
+    def require_leave(self) -> None:
+        """Raise unless the running G may leave its carrier here. Nothing was changed.
+
+        A child greenlet may not: its carrier would be left standing in the step's own code, and another task's child
+        that was born on that carrier would wake it there.
 
         Raises:
-            NoRoomError: no room on the stack to do it; nothing was changed.
+            NoRoomError: too close to the recursion limit.
+            CannotLeaveError: in the garbage collector, or in a child greenlet.
         """
         require_headroom()
+        if self.fence():
+            msg = "a finalizer that the garbage collector runs can neither wait nor give way"
+            raise CannotLeaveError(msg)
+        if getcurrent() is not self.carrier:
+            msg = "a greenlet that a task made for itself can neither wait nor give way by itself; its task can"
+            raise CannotLeaveError(msg)
+
+    def preempt(self, g: G, kind: PreemptKind) -> BaseException | None:
+        """Take the CPU from the running G: give way, or stop for a suspender. Returns when it runs again.
+
+        Returns what is to be raised where the G stands: a cancellation that came meanwhile.
+
+        Raises:
+            NoRoomError, CannotLeaveError: see require_leave.
+        """
+        self.require_leave()
         extra = g.extra()
         extra.preemptions[kind] = extra.preemptions.get(kind, 0) + 1
         if extra.preempt_stop:
-            self._preempt_park(g)
-        else:
-            self._gopreempt(g)
+            return self._preempt_park(g)
+        return self._gopreempt(g)
 
-    def _gopreempt(self, g: G) -> None:
+    def _gopreempt(self, g: G) -> BaseException | None:
         """RUNNING -> RUNNABLE, behind everything that is queued. proc.go, gopreempt_m."""
         record = self._detach(g)
         cas_gstatus(g, RUNNING, RUNNABLE)
         self._queue_parked(g, record)
         self.seen = self.schedtick + 1
-        self._stand(record)
+        return self._stand(record)
 
     def _queue_parked(self, g: G, entry: Parked | Step) -> None:
         if not self.parked.heap:
@@ -189,13 +210,13 @@ class Processor:
         """Hold back the queued step of a background G until nothing else wants to run."""
         self._queue_parked(step[0], step)
 
-    def _preempt_park(self, g: G) -> None:
+    def _preempt_park(self, g: G) -> BaseException | None:
         """RUNNING -> PREEMPTED: nobody owes it the CPU until a suspender claims it. proc.go, preemptPark."""
         cas_to_preempt_scan(g)  # held while it leaves its carrier: nobody may claim it half-way
         record = self._detach(g)
         cas_from_scan(g, g.status)
         self.seen = self.schedtick + 1
-        self._stand(record)
+        return self._stand(record)
 
     def park(self, g: G) -> Parked:
         """RUNNING -> WAITING in the middle of a step (`preemptio.wait`); `unpark` owes it the CPU. proc.go, gopark.
@@ -203,16 +224,16 @@ class Processor:
         Returns the record that the caller must arrange to be unparked, and then pass to `stand`.
 
         Raises:
-            NoRoomError: no room on the stack to do it; nothing was changed.
+            NoRoomError, CannotLeaveError: see require_leave.
         """
-        require_headroom()
+        self.require_leave()
         record = self._detach(g)
         cas_gstatus(g, RUNNING, WAITING)
         return record
 
     def goyield(self, g: G) -> Parked:
         """RUNNING -> RUNNABLE at the tail of the ordinary queue: `await sleep(0)` through `preemptio.wait`."""
-        require_headroom()
+        self.require_leave()
         record = self._detach(g)
         cas_gstatus(g, RUNNING, RUNNABLE)
         self.host.enqueue(record)
@@ -220,7 +241,9 @@ class Processor:
 
     def stand(self, record: Parked) -> None:
         """Leave the carrier after `park` or `goyield`. Returns, or raises, when the G is resumed."""
-        self._stand(record)
+        exc = self._stand(record)
+        if exc is not None:
+            raise exc
 
     def _detach(self, g: G) -> Parked:
         carrier, step = self.carrier, self.step
@@ -238,15 +261,14 @@ class Processor:
         carrier.detached = True
         return record
 
-    def _stand(self, record: Parked) -> None:
+    def _stand(self, record: Parked) -> BaseException | None:
         record.token = self.host.leave()
         self.carrier = None
         self.step = None
         self.nparked_ever += 1
         record.carrier.leave()
-        if record.throw is not None:
-            exc, record.throw = record.throw, None
-            raise exc
+        exc, record.throw = record.throw, None
+        return exc
 
     # -- giving the CPU, in the hub --
 

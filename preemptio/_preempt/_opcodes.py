@@ -58,5 +58,13 @@ def at_safe_opcode(code: CodeType, lasti: int) -> bool:
     return False
 
 
+_SILENT: Final = BACK_EDGES | {RESUME, _OPMAP["NOP"], _OPMAP["CACHE"], _OPMAP.get("JUMP_FORWARD", RESUME)}
+
+
+def may_raise_at(code: CodeType, lasti: int) -> bool:
+    """Report whether an exception at this instruction finds the handlers that the source has around it."""
+    return lasti >= 0 and code.co_code[lasti] not in _SILENT
+
+
 def _adaptive(code: CodeType) -> bytes:
     return bytes(code._co_code_adaptive)  # type: ignore[attr-defined]  # 3.11+: the specialised instructions

@@ -46,5 +46,5 @@ def _on_audit(event: str, _args: tuple[Any, ...]) -> None:
 
 def _in_child() -> None:
     for ticker in list(_running):
-        ticker.abandon()
+        ticker.abandon()  # and with it checkpoints and wait(): the parent's tasks must not run here too
     _running.clear()

@@ -50,8 +50,8 @@ Trace = Callable[[FrameType, str, Any], Any]
 class Seeker(OwnTracer):
     """One processor's search for a safe point."""
 
-    def __init__(self, p: Processor, rules: SafePoints, found: Callable[[G], None]) -> None:
-        """Call `found(g)` at the safe point; it returns when the G runs again."""
+    def __init__(self, p: Processor, rules: SafePoints, found: Callable[[G, FrameType], Trace | None]) -> None:
+        """Call `found(g, frame)` at the safe point; it returns when the G runs again, with what is to trace it then."""
         self._p = p
         self._rules = rules
         self._found = found
@@ -117,6 +117,6 @@ class Seeker(OwnTracer):
             return None
         if verdict is Verdict.SAFE:
             self.disarm()
-            sys.call_tracing(self._found, (g,))
-            return None
+            after: Trace | None = sys.call_tracing(self._found, (g, frame))
+            return after
         return None if event == "call" and verdict in NOT_OURS else self._on_event

@@ -26,12 +26,13 @@ from typing import TYPE_CHECKING, Final
 
 from preemptio._core import _guard
 from preemptio._core._gstatus import RUNNING
-from preemptio._core._headroom import NoRoomError
+from preemptio._core._headroom import CannotLeaveError, NoRoomError
 from preemptio._core._reasons import PreemptKind, Verdict
 from preemptio._log import report_internal
 from preemptio._preempt import _process
+from preemptio._preempt._deliver import Delivery
 from preemptio._preempt._gcfence import FENCE
-from preemptio._preempt._seek import Seeker
+from preemptio._preempt._seek import Seeker, Trace
 from preemptio._preempt._sources import NullSource, TickSource, open_source
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ DRAIN_EVERY: Final = 64
 REPORT_AFTER: Final = 20
 """Refusals of one step after which the user is told, once per place."""
 
-HOPELESS: Final = frozenset({Verdict.OFF, Verdict.MASKED, Verdict.GC, Verdict.TRACER, Verdict.NOT_RUNNING})
+HOPELESS: Final = frozenset({Verdict.OFF, Verdict.GC, Verdict.TRACER, Verdict.NOT_RUNNING})
 """Verdicts that no other place in the step would change: seeking is pointless."""
 
 
@@ -142,7 +143,10 @@ class Ticker:
         self._period = 0.0
         self._p.armed = False
         if not self._source.survives_fork:
-            self._take(NullSource())
+            self._source = NullSource()
+        self._p.clocked = False
+        _guard.restore(self._p)
+        self._p.host.forked()
 
     def _take(self, source: TickSource) -> None:
         """Use `source`. Without a tick the guard is poisoned for good and checkpoints read the clock."""
@@ -165,11 +169,13 @@ class Ticker:
         """Look at what runs; take the CPU from a step that was there before."""
         try:
             g = self._look(frame)
+        except RecursionError:
+            return  # the step is too deep for anything of ours; the next tick may meet it higher up
         except Exception as exc:
             self._failed(exc)
             return
-        if g is not None:
-            self._inject(g, PreemptKind.ASYNC)
+        if g is not None and frame is not None:
+            self._inject(g, PreemptKind.ASYNC, frame)
 
     def _look(self, frame: FrameType | None) -> G | None:
         """Return the G that must and may be stopped now."""
@@ -182,6 +188,7 @@ class Ticker:
         self._idle = 0
         step = p.step
         if step is None:
+            self._blind()
             return None
         g = step[0]
         if p.seen != p.schedtick:
@@ -193,6 +200,17 @@ class Ticker:
         if g.status is not RUNNING or time.monotonic() - p.resumed_at < self._period / 2:
             return None
         return self._overrun(p, g, frame)
+
+    def _blind(self) -> None:
+        """Count a tick in a callback, which is no task's and is not preempted: it must not fill the wake-up pipe."""
+        p = self._p
+        if self._refused_tick != p.schedtick:
+            self._refused_tick, self._refused = p.schedtick, 0
+        self._refused += 1
+        if self._refused > BACK_OFF_AFTER:
+            self._set_period(p.slice * BACK_OFF_MAX)
+        if self._refused % DRAIN_EVERY == 0:
+            p.host.drain_wakeups()
 
     def _overrun(self, p: Processor, g: G, frame: FrameType) -> G | None:
         carrier = p.carrier
@@ -213,23 +231,32 @@ class Ticker:
             self._broken = True
             self._p.host.post(report_internal, "tick", exc)
 
-    def _inject(self, g: G, kind: PreemptKind) -> None:
-        """Stop the G on top of the interrupted frame: asyncPreempt."""
+    def _inject(self, g: G, kind: PreemptKind, frame: FrameType) -> Trace | None:
+        """Stop the G on top of the interrupted frame: asyncPreempt. Returns a trace function if it armed one."""
         if self._seeker.armed:
             self._seeker.disarm()
         extra = g.extra()
         extra.async_safe_point = True
         try:
-            self._p.preempt(g, kind)
-        except NoRoomError:
-            extra.refusals[Verdict.STACK] = extra.refusals.get(Verdict.STACK, 0) + 1
+            exc = self._p.preempt(g, kind)
+        except (NoRoomError, CannotLeaveError) as why:
+            verdict = Verdict.STACK if isinstance(why, NoRoomError) else Verdict.GC
+            extra.refusals[verdict] = extra.refusals.get(verdict, 0) + 1
+            return None
         finally:
             extra.async_safe_point = False
+        if exc is None:
+            return None
+        delivery = Delivery(self._p, g, exc)
+        if not delivery.arm(frame):
+            raise exc
+        return delivery.local()
 
-    def _found(self, g: G) -> None:
+    def _found(self, g: G, frame: FrameType) -> Trace | None:
         """Stop the G where the search ended. In the trace callback, inside `sys.call_tracing`."""
         if g.status is RUNNING and g.preempt:
-            self._inject(g, PreemptKind.SEEK)
+            return self._inject(g, PreemptKind.SEEK, frame)
+        return None
 
     def _refuse(self, p: Processor, g: G, frame: FrameType, verdict: Verdict) -> None:
         refusals = g.extra().refusals
@@ -239,7 +266,7 @@ class Ticker:
         self._refused += 1
         if verdict not in HOPELESS and not self._seeker.armed:
             self._seeker.arm(g, frame)
-        if self._refused > BACK_OFF_AFTER:
+        if self._refused > BACK_OFF_AFTER and verdict is not Verdict.MASKED:  # a mask is short by its nature
             stretch = min(2 ** (self._refused - BACK_OFF_AFTER), BACK_OFF_MAX)
             self._set_period(p.slice * stretch)
         if self._refused % DRAIN_EVERY == 0:

@@ -101,6 +101,7 @@ class Ownership:
                 return Whose.USER
         if not os.path.isabs(filename):
             return Whose.USER  # a script started by its relative name; libraries are imported by absolute paths
+        filename = os.path.normpath(filename)
         if filename.startswith(_PACKAGE):
             return Whose.USER if filename.startswith(_OWN_APPS) else Whose.RUNTIME
         for base in self._site:

@@ -85,6 +85,9 @@ async def test_a_factory_that_makes_something_else():
         def done(self):
             return True
 
+        def set_name(self, name):  # asyncio calls it up to 3.13
+            pass
+
     loop, flag = asyncio.get_running_loop(), Flag()
     loop.set_task_factory(Opaque)
     try:

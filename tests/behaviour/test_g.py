@@ -107,7 +107,7 @@ async def test_refusals():
     with preemptio.nopreempt("why"):
         while g.refusals.get(Verdict.MASKED, 0) < 2:
             pass
-    assert set(g.refusals) == {Verdict.MASKED}
+    assert set(g.refusals) <= {Verdict.MASKED, Verdict.RUNTIME}  # the second where it asked `refusals`
 
 
 async def group_of(coro):

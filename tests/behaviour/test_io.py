@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.loop, pytest.mark.asyncio, pytest.mark.usefixtures("ho
 async def hogs():
     """Two tasks that compute until the test is over, and must not be over before."""
     with Flag() as flag:
-        tasks = [preemptio.go(spin, flag) for _ in range(2)]
+        tasks = [preemptio.go(spin, flag, 10**9) for _ in range(2)]
         await parked(*tasks)
         yield tasks
         assert not any(task.done() for task in tasks)

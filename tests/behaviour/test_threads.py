@@ -78,7 +78,7 @@ def test_beside_a_loop_in_the_main_thread(make_loop):
 
     async def main():
         flag = Flag()
-        task = preemptio.go(spin, flag)
+        task = preemptio.go(spin, flag, 10**9)  # long enough for two threads that get the GIL now and then
         await parked(task)
         others = [in_thread(make_loop, hog_gives_way) for _ in range(2)]
         results = [await asyncio.to_thread(finish) for finish in others]

@@ -21,7 +21,8 @@ class Recorder(Processor):
     """A processor whose Gs count their preemptions instead of switching."""
 
     def __init__(self):
-        super().__init__(SimpleNamespace(innermost_g=lambda: None), 10.0, 1)
+        super().__init__(SimpleNamespace(innermost_g=lambda: self.eager), 10.0, 1)
+        self.eager = None  # the G of an eager task inside the step
         self.preempted = []
 
     def run(self, g):
@@ -58,6 +59,12 @@ def request_inside(p):
     checkpoint()
     assert not should_yield()
     assert p.preempted == []
+
+
+def raise_inside(p):
+    with nopreempt("region"):
+        request_inside(p)
+        raise ZeroDivisionError
 
 
 def assert_answered(p):
@@ -97,6 +104,21 @@ class TestRequestInside:
 
         with pytest.raises(ZeroDivisionError):
             fails()
+        assert_answered(p)
+
+    def test_is_answered_by_the_end_of_the_region(self, p):
+        """A loop that is masked most of the time would hardly ever be met outside."""
+        with nopreempt("outer"):
+            with nopreempt("inner"):
+                request_inside(p)
+            assert p.preempted == []
+        assert p.preempted == [p.curg]
+
+    def test_is_kept_while_an_exception_leaves_the_region(self, p):
+        """What handles the exception runs before anything else does."""
+        with pytest.raises(ZeroDivisionError):
+            raise_inside(p)
+        assert p.preempted == []
         assert_answered(p)
 
     def test_made_before_the_region_is_answered_after_it(self, p):
@@ -201,6 +223,19 @@ class TestWhose:
             p.run(first)
             request_inside(p)
         assert_answered(p)
+
+    def test_an_eager_task_masks_the_step_that_it_runs_in(self, p):
+        """It is not the step's G, but its code is what would be stopped."""
+        outer, p.eager = p.curg, make_g()
+        p.eager.status = RUNNING
+        with nopreempt("inner"):
+            assert (outer.locks, p.eager.locks) == (0, 1)
+            request_inside(p)
+            eager, p.eager = p.eager, None  # it waits, inside the region; its creator goes on, and is asked again
+            p.request(outer)
+            assert should_yield()
+            p.eager = eager
+        assert p.preempted == [outer]
 
     def test_two_gs_in_the_same_region_do_not_share_it(self, p):
         """One object, entered by both: the first to leave does not unmask the second."""

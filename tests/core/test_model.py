@@ -153,16 +153,15 @@ class Host:
             item.g.task.state = "ready again"
         self.queue.append(item)
 
-    def innermost_g(self):
-
-        return None
-
     def leave(self):
         self.model.running, task = None, self.model.running
         return task
 
     def enter(self, token):
         self.model.resumed(token)
+
+    def innermost_g(self):
+        return None
 
     def arm(self):
         self.model.p.armed = True

@@ -71,12 +71,11 @@ class Host:
     def enqueue(self, item):
         self.queue.append(item)
 
+    def innermost_g(self):
+        return None
+
     def arm(self):
         self.p.armed = True
-
-    def innermost_g(self):
-
-        return None
 
     def leave(self):
         return "token"

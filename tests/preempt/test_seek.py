@@ -30,10 +30,19 @@ class Rules:
         return self.verdicts.pop(0) if self.verdicts else Verdict.SAFE
 
 
+class Host:
+    """Remembers what is said to the user."""
+
+    def __init__(self):
+        self.posted = []
+
+    def post(self, *args):
+        self.posted.append(args)
+
+
 @pytest.fixture
 def p():
-    host = SimpleNamespace(post=lambda *_said: None)
-    return SimpleNamespace(schedtick=1, carrier="a carrier", masked=lambda _g: False, host=host)
+    return SimpleNamespace(schedtick=1, carrier="a carrier", masked=lambda _g: False, host=Host())
 
 
 @pytest.fixture
@@ -184,8 +193,16 @@ class TestSearch:
         assert seen is theirs
         assert sys._getframe().f_trace is None
 
-    def test_an_error_of_the_rules_is_not_the_users(self, search):
-        """What fails in the trace function must not surface in the step."""
+    def test_a_mask_is_respected(self, search, p):
+        """Also an eager task's, whose G is not the step's."""
+        p.masked = lambda _g: True
+        begun = search()
+        for _ in range(3):
+            pass
+        assert (begun.rules.asked, begun.found) == ([], [])
+
+    def test_an_error_of_the_rules_is_not_the_users(self, search, p):
+        """What fails in the trace function must not surface in the step: it is reported from the loop."""
 
         class BrokenError(Exception):
             pass
@@ -198,6 +215,8 @@ class TestSearch:
         for _ in range(3):
             pass
         assert begun.found == []
+        ((_, where, error),) = p.host.posted
+        assert (where, type(error)) == ("seek", BrokenError)
 
 
 class TestPreemption:

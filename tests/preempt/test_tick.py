@@ -34,6 +34,7 @@ class Source:
 
     def __init__(self):
         self.periods = []
+        self.robbed = self.stopped = False
 
     def arm(self, period):
         self.periods.append(period)
@@ -42,7 +43,10 @@ class Source:
         self.periods.append(0.0)
 
     def lost(self):
-        return False
+        return self.robbed
+
+    def ticking(self):
+        return not self.stopped
 
 
 class Bench:
@@ -52,6 +56,7 @@ class Bench:
         self.verdict_now = verdict
         self.preempted, self.charged, self.posted, self.searches = [], [], [], []
         self.queued = self.drained = 0
+        self.mask = False
         self.extra = SimpleNamespace(refusals={}, async_safe_point=False)
         self.g = SimpleNamespace(status=RUNNING, preempt=False, extra=lambda: self.extra)
         host = SimpleNamespace(backlog=lambda: self.queued, drain_wakeups=self.drain, post=self.post)
@@ -67,13 +72,13 @@ class Bench:
             resumed_at=0.0,
             armed=False,
             clocked=False,
+            now=0.0,
+            check_at=0.0,
+            masked=lambda _g: self.mask,
             cpu_mark=0.0,
             charge=self.charged.append,
             request=self.request,
             preempt=self.preempt,
-            masked=lambda _g: False,
-            now=0.0,
-            check_at=0.0,
         )
         self.ticker = Ticker(self.p, self, "none", print)
         self.ticker._source = self.source = Source()
@@ -252,6 +257,13 @@ class TestRefusal:
         bench.tick(2)
         assert bench.searches == ([] if verdict in HOPELESS else [bench.g])
 
+    def test_a_mask_is_one(self):
+        """Whose ever it is, the step's or an eager task's: the rules need not be asked."""
+        bench = Bench()
+        bench.mask = True
+        bench.tick(2)
+        assert (bench.extra.refusals, bench.preempted) == ({Verdict.MASKED: 1}, [])
+
     def test_does_not_begin_a_second_search(self):
         """One is on."""
         bench = Bench(Verdict.OPCODE)
@@ -305,6 +317,35 @@ class TestRefusal:
         bench.tick()
         with pytest.raises(asyncio.CancelledError):
             bench.tick()
+
+
+class TestCheck:
+    """Somebody may take the signal or the timer at any time."""
+
+    def test_all_is_well(self):
+        """Nothing changes, and the next look is some time ahead."""
+        bench = Bench()
+        bench.p.now = 5.0
+        bench.ticker.check()
+        assert bench.p.armed
+        assert bench.p.check_at > 5.0
+
+    @pytest.mark.parametrize("what", ["robbed", "stopped"])
+    def test_the_next_batch_arms_again(self, what):
+        """The signal has another handler, or the timer was cleared by an alarm(0)."""
+        bench = Bench()
+        setattr(bench.source, what, True)
+        bench.ticker.check()
+        assert not bench.p.armed
+
+    def test_a_timer_that_is_off_on_purpose_is_not_missed(self):
+        """Idle."""
+        bench = Bench()
+        bench.ticker.disarm()
+        bench.p.armed = True
+        bench.source.stopped = True
+        bench.ticker.check()
+        assert bench.p.armed
 
 
 class TestLoop:

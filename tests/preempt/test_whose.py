@@ -171,6 +171,15 @@ class TestUser:
         """A program's own code."""
         assert Ownership().whose(sys._getframe()) is Whose.USER
 
+    def test_the_library_is_the_library_by_any_path(self):
+        """After sys.path.insert(0, "lib/..") file names have dots in them; a task that is stopped in the runtime's own
+        frames is the end of the runtime all the same.
+        """
+        package = Path(preemptio.__file__).parent
+        dotted = f"{package.parent}/docs/../{package.name}/_core/_step.py"
+        assert whose(dotted) is Whose.RUNTIME
+        assert whose(f"{STDLIB}/json/../threading.py") is Whose.STDLIB
+
     def test_the_library_is_not(self):
         """Except its command line, whose demo is a program like any other."""
         package = Path(preemptio.__file__).parent

@@ -40,7 +40,7 @@ async def main():
     gc.set_threshold(50, 2, 2)
     flag = Flag()
     tasks = [preemptio.go(allocate, flag) for _ in range(4)]
-    while min(map(preempted, tasks)) < 30:
+    while min(map(preempted, tasks)) < 8:
         await asyncio.sleep(0.001)
     flag.stop = True
     return sum(await asyncio.gather(*tasks))
