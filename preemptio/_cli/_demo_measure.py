@@ -78,6 +78,9 @@ def _words() -> Iterator[IO[bytes]]:
     with tempfile.TemporaryFile() as words:
         try:
             yield words
+        except KeyboardInterrupt:
+            words.truncate(0)  # complaints about being ended in the middle
+            raise
         finally:
             words.seek(0)
             sys.stderr.write(words.read().decode(errors="replace")[-8000:])
@@ -86,19 +89,35 @@ def _words() -> Iterator[IO[bytes]]:
 @contextlib.contextmanager
 def _child(command: list[str], words: IO[bytes]) -> Iterator[Child]:
     """Start a process, and end it with the block."""
-    process = subprocess.Popen(  # noqa: S603 - our own files
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=words,
-        start_new_session=True,
-        env=os.environ | {"PYTHONFAULTHANDLER": "1"},
-    )
+    process = None
     try:
+        with _undisturbed():
+            process = subprocess.Popen(  # noqa: S603 - our own files
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=words,
+                start_new_session=True,
+                env=os.environ | {"PYTHONFAULTHANDLER": "1"},
+            )
         yield process
     finally:
-        process.kill()
-        process.communicate()
+        if process is not None:
+            process.kill()
+            process.communicate()
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Put Ctrl-C off: a process that has been started and has no name yet would be left behind."""
+    pressed: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _frame: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        raise KeyboardInterrupt
 
 
 def _read_line(process: Child) -> str:

@@ -1,9 +1,9 @@
 """exec and fork: what a running tick does to them, and how that is kept from happening.
 
 exec keeps the interval timer and drops the handler: the new program is killed by the first SIGALRM. An audit hook
-on `os.exec` disarms before. fork does not inherit the timer but keeps everything else: the child would run with a
-runtime that believes it ticks; it is stopped there, and the child's copies of the loop's tasks never run again
-unless the child runs the loop itself.
+on `os.exec` disarms before, and a thread arms again in case the exec fails: there is no hook for that. fork does not
+inherit the timer but keeps everything else: the child would run with a runtime that believes it ticks, and its
+checkpoints would run the parent's tasks a second time. The child forgets the runtime until it runs a loop itself.
 
 Context: `_on_audit` wherever the interpreter audits, hence cheap; `_in_child` in the forked child, any thread.
 """
@@ -12,11 +12,15 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from preemptio._preempt._tick import Ticker
+
+AFTER_EXEC: Final = 0.25
+"""Seconds within which an exec that succeeds has ended the program."""
 
 _running: weakref.WeakSet[Ticker] = weakref.WeakSet()
 _hooked = False
@@ -41,7 +45,16 @@ def unwatch(ticker: Ticker) -> None:
 def _on_audit(event: str, _args: tuple[Any, ...]) -> None:
     if event == "os.exec":
         for ticker in list(_running):
-            ticker.disarm()
+            if ticker.ticking:
+                ticker.disarm()
+                _arm_later(ticker)
+
+
+def _arm_later(ticker: Ticker) -> None:
+    """Tick again if the exec fails: one that succeeds ends this thread with the program."""
+    timer = threading.Timer(AFTER_EXEC, ticker.arm_again)
+    timer.daemon = True
+    timer.start()
 
 
 def _in_child() -> None:

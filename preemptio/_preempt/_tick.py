@@ -62,7 +62,7 @@ DRAIN_EVERY: Final = 64
 REPORT_AFTER: Final = 20
 """Refusals of one step after which the user is told, once per place."""
 
-HOPELESS: Final = frozenset({Verdict.OFF, Verdict.GC, Verdict.TRACER, Verdict.NOT_RUNNING})
+HOPELESS: Final = frozenset({Verdict.OFF, Verdict.TRACER, Verdict.NOT_RUNNING})
 """Verdicts that no other place in the step would change: seeking is pointless."""
 
 
@@ -84,6 +84,7 @@ class Ticker:
         self._refused = 0
         self._refused_tick = -1
         self._broken = False
+        self._started = False
 
     @property
     def source(self) -> str:
@@ -98,9 +99,11 @@ class Ticker:
         self._p.armed = self._p.clocked  # nothing to arm
         FENCE.install()
         _process.watch(self)
+        self._started = True
 
     def stop(self) -> None:
         """Give the source back; called when the loop ends to run."""
+        self._started = False
         if self._seeker.armed:
             self._seeker.disarm()
         self._source.stop()
@@ -137,6 +140,18 @@ class Ticker:
         self._source.disarm()
         self._period = 0.0
         self._p.armed = self._p.clocked
+
+    @property
+    def ticking(self) -> bool:
+        """Whether the timer is on."""
+        return self._period > 0
+
+    def arm_again(self) -> None:
+        """Tick again after a failed exec, unless the loop ended or armed by itself meanwhile. From another thread."""
+        p = self._p
+        if self._started and not p.armed:
+            self._set_period(p.slice)
+            p.armed = True
 
     def abandon(self) -> None:
         """Forget the timer, which a fork did not inherit. In the forked child."""

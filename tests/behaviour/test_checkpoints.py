@@ -126,7 +126,7 @@ def test_charge(run):
 
 
 def test_nopreempt(run):
-    """Inside nopreempt() a checkpoint does not give way; the end of the outermost region does."""
+    """Inside nopreempt() a checkpoint does not give way; behind the outermost region one does."""
 
     async def main(turns):
         g = asyncio.current_task().g
@@ -140,6 +140,7 @@ def test_nopreempt(run):
             assert not preemptio.should_yield()
             assert len(turns) == before
         assert g.reason == ""
+        preemptio.checkpoint()
         assert len(turns) > before
 
     run(main)

@@ -16,7 +16,7 @@ pytestmark = [
 ]
 
 
-def factory(loop, coro, *, eager_start=True, **kwargs):  # noqa: ARG001 - uvloop passes None on 3.13
+def factory(loop, coro, *, eager_start=True, **kwargs):
     """Do what asyncio.eager_task_factory does, with the arguments that uvloop passes it."""
     return asyncio.Task(coro, loop=loop, eager_start=True, **kwargs)
 

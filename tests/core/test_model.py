@@ -10,6 +10,7 @@ import weakref
 from collections import Counter, deque
 from types import SimpleNamespace
 
+import pytest
 from greenlet import GreenletExit, getcurrent, greenlet
 from hypothesis import settings, strategies
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -20,6 +21,7 @@ from preemptio._core._current import set_current_processor
 from preemptio._core._g import G
 from preemptio._core._gstatus import Gstatus
 from preemptio._core._guard import checkpoint
+from preemptio._core._headroom import CannotLeaveError
 from preemptio._core._parked import Parked
 from preemptio._core._processor import Processor
 from preemptio._core._reasons import PreemptKind
@@ -256,7 +258,9 @@ class Model(RuleBasedStateMachine):
 
     def do_preempt(self, task):
         self.stops(task, "stopped" if task.g.preempt_stop else "parked")
-        self.p.preempt(task.g, PreemptKind.SYNC)
+        exc = self.p.preempt(task.g, PreemptKind.SYNC)
+        if exc is not None:
+            raise exc
         assert not task.g.preempt
 
     def do_checkpoint(self, task):
@@ -266,10 +270,13 @@ class Model(RuleBasedStateMachine):
         assert not task.g.preempt
 
     def do_nested(self, task):
-        """Be preempted in a greenlet of the step's own, as SQLAlchemy has them."""
-        result = greenlet(self.do_preempt).switch(task)
-        if isinstance(result, GreenletExit):
-            raise result
+        """Be asked in a greenlet of the step's own, as SQLAlchemy has them: it must not leave the carrier by itself."""
+
+        def ask():
+            with pytest.raises(CannotLeaveError):
+                self.p.preempt(task.g, PreemptKind.SYNC)
+
+        greenlet(ask).switch()
 
     def do_park(self, task):
         self.stops(task, "standing")

@@ -95,7 +95,12 @@ def host():
 
 
 def preempt(host):
-    return lambda g: host.p.preempt(g, PreemptKind.ASYNC)
+    def stop(g):
+        exc = host.p.preempt(g, PreemptKind.ASYNC)
+        if exc is not None:
+            raise exc
+
+    return stop
 
 
 def run(host):
@@ -300,7 +305,7 @@ class TestKill:
 
         def hog(g):
             try:
-                host.p.preempt(g, PreemptKind.ASYNC)
+                preempt(host)(g)
                 ended.append("went on")
             except GreenletExit:
                 ended.append("exit")
@@ -319,9 +324,9 @@ class TestKill:
 
         def stubborn(g):
             try:
-                host.p.preempt(g, PreemptKind.ASYNC)
+                preempt(host)(g)
             except GreenletExit:
-                host.p.preempt(g, PreemptKind.ASYNC)
+                preempt(host)(g)
 
         job = host.start(Job(stubborn))
         host.p.run_batch()

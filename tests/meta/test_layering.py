@@ -39,7 +39,7 @@ ATTRIBUTES = {
     "sys.version_info": ("_compat.py",),
     "signal.setitimer": ("_preempt/_sources.py",),
     "signal.signal": ("_preempt/_sources.py", "_cli/"),
-    "sys.settrace": ("_preempt/_seek.py",),
+    "sys.settrace": ("_preempt/_seek.py", "_preempt/_deliver.py"),
     "gc.callbacks": ("_preempt/_gcfence.py",),
     "sys.addaudithook": ("_preempt/_process.py",),
     "threading.local": ("_core/_current.py",),

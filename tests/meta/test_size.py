@@ -6,7 +6,7 @@ from pathlib import Path
 import preemptio
 
 PACKAGE = Path(preemptio.__file__).parent
-FILE_LINES = 420
+FILE_LINES = 460
 FUNCTION_LINES = 60
 
 # Functions that may be longer, and why.

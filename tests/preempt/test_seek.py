@@ -58,7 +58,7 @@ def search(p, g):
 
     def begin(*verdicts):
         rules = Rules(*verdicts)
-        seeker = Seeker(p, rules, lambda g: found.append((g, sys.gettrace())))
+        seeker = Seeker(p, rules, lambda g, _frame: found.append((g, sys.gettrace())))
         made.append(seeker)
         assert seeker.arm(g, sys._getframe(1))
         return SimpleNamespace(seeker=seeker, rules=rules, found=found)

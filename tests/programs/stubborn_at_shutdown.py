@@ -17,8 +17,12 @@ def stubborn():
     while True:
         try:
             while True:
-                pass
-        except asyncio.CancelledError:
+                try:
+                    while True:
+                        pass
+                except asyncio.CancelledError:
+                    pass
+        except asyncio.CancelledError:  # at the back edge of the loop around the inner one
             pass
 
 
