@@ -64,6 +64,29 @@ def start(tmp_path):
 
 
 @pytest.fixture
+def program(tmp_path):
+    """Write a program; return its path."""
+
+    def write(source, name="program.py"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(source)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def both(cli):
+    """Run the same words with `python` and with us."""
+
+    def run(*words, options=(), **variables):
+        return cli(python=words, **variables), cli("run", *options, *words, **variables)
+
+    return run
+
+
+@pytest.fixture
 def hidden(tmp_path):
     """Return a directory for the front of the path, in which the named packages cannot be imported."""
 
