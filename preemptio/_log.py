@@ -6,6 +6,7 @@ in a signal handler or on top of user code: callers post here through the loop.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
@@ -25,10 +26,15 @@ ADVICE: Final = {
 
 
 def logger() -> Any:
-    """Return the library's logger, configured as the application configured structlog."""
+    """Return the library's logger: as the application configured structlog, else on standard error.
+
+    structlog's own default is standard output, which belongs to the program's output.
+    """
     import structlog
 
-    return structlog.get_logger("preemptio")
+    if structlog.is_configured():
+        return structlog.get_logger("preemptio")
+    return structlog.wrap_logger(structlog.PrintLogger(sys.stderr))
 
 
 def report_refusal(g: G, verdict: Verdict, frame: FrameType) -> None:
