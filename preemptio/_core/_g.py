@@ -70,6 +70,7 @@ class G:
     """One task as the scheduler sees it. Public, and read-only for users, as `preemptio.lowlevel.G`."""
 
     __slots__ = (
+        "__weakref__",
         "_extra",
         "_task",
         "background",
