@@ -286,5 +286,5 @@ class Ticker:
             self._set_period(p.slice * stretch)
         if self._refused % DRAIN_EVERY == 0:
             p.host.drain_wakeups()
-        if self._refused == REPORT_AFTER:
+        if self._refused == REPORT_AFTER and verdict is not Verdict.MASKED:  # a mask is the user's own wish
             p.host.post(self._report, g, verdict, frame)

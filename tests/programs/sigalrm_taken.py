@@ -1,6 +1,7 @@
 """Somebody takes SIGALRM while the loop runs: it is theirs from then on, and hogs are still preempted.
 
 Exit: 0
+Says: tick source unavailable
 """
 
 import asyncio
