@@ -3,7 +3,8 @@
 exec keeps the interval timer and drops the handler: the new program is killed by the first SIGALRM. An audit hook
 on `os.exec` disarms before, and a thread arms again in case the exec fails: there is no hook for that. fork does not
 inherit the timer but keeps everything else: the child would run with a runtime that believes it ticks, and its
-checkpoints would run the parent's tasks a second time. The child forgets the runtime until it runs a loop itself.
+checkpoints, or a search for a safe point that was on, would run the parent's tasks a second time and read from the
+parent's sockets. The child forgets the runtime until it runs a loop itself.
 
 Context: `_on_audit` wherever the interpreter audits, hence cheap; `_in_child` in the forked child, any thread.
 """

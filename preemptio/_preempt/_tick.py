@@ -19,6 +19,7 @@ raises only what a G is meant to get.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from types import FrameType
@@ -78,6 +79,7 @@ class Ticker:
         self._choice = choice
         self._report = report
         self._source: TickSource = NullSource()
+        self._pid = os.getpid()  # written by arm: whose tasks these are
         self._seeker = Seeker(p, rules, self._found)
         self._period = 0.0
         self._idle = 0
@@ -121,6 +123,7 @@ class Ticker:
         if self._source.lost():  # somebody took the signal: leave it to them
             self._source.stop()
             self._take(open_source(self._choice, self.on_tick))
+        self._pid = os.getpid()
         p.seen = -1
         p.cpu_mark = time.thread_time()
         self._idle = 0
@@ -154,7 +157,9 @@ class Ticker:
             p.armed = True
 
     def abandon(self) -> None:
-        """Forget the timer, which a fork did not inherit. In the forked child."""
+        """Forget the timer, which a fork did not inherit, and a search, which it did. In the forked child."""
+        if self._seeker.armed:
+            self._seeker.disarm()
         self._period = 0.0
         self._p.armed = False
         if not self._source.survives_fork:
@@ -268,8 +273,12 @@ class Ticker:
         return delivery.local()
 
     def _found(self, g: G, frame: FrameType) -> Trace | None:
-        """Stop the G where the search ended. In the trace callback, inside `sys.call_tracing`."""
-        if g.status is RUNNING and g.preempt:
+        """Stop the G where the search ended. In the trace callback, inside `sys.call_tracing`.
+
+        A search that goes on in a forked child, before `abandon` is called there, must not find anything: what the
+        loop would run next is the parent's.
+        """
+        if g.status is RUNNING and g.preempt and os.getpid() == self._pid:
             return self._inject(g, PreemptKind.SEEK, frame)
         return None
 
