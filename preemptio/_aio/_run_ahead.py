@@ -29,6 +29,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from preemptio._aio._hop import HopLoop
+from preemptio._aio._quiet import none_due, poller, timers_of
 from preemptio._aio._steps import capture
 from preemptio._core._parked import Parked
 from preemptio._core._step import run_step
@@ -56,6 +57,8 @@ class RunAheadLoop(HopLoop):
         self._queue_found = found is not None
         if found is not None:
             self._queue, self._mark = found
+        self._timers = timers_of(self)
+        self._poll: Callable[[int], list[Any]] | None = None  # made at its first use: the loop is too young here
 
     def _find_queue(self) -> tuple[deque[Any], Any] | None:
         """Return uvloop's queue and a handle of ours to mark runs with, after checking that it is the queue."""
@@ -121,6 +124,20 @@ class RunAheadLoop(HopLoop):
     def backlog(self) -> int:
         """Return how many steps wait."""
         return self._hopping + sum(map(len, self._runs))
+
+    def quiet(self) -> bool:
+        """Report whether a turn, now, would find nothing to run but parked steps. In the tick handler.
+
+        What the queue holds besides is the place of the run that is being drained and the look at the parked queue.
+        uvloop's buffered writes cannot be seen: they wait until the step is switched, which it is now and then.
+        """
+        queue, runs = self._queue, self._runs
+        places = self._dispatching + len(runs)
+        if self._hops_only or self._timers is None or len(runs) > 1 or (runs and runs[0]) or len(queue) > places:
+            return False
+        if self._poll is None:
+            self._poll = poller(self._get_backend_id())  # type: ignore[attr-defined]
+        return not self._poll(0) and none_due(self._timers)
 
     def _busy(self) -> bool:
         return self._hopping > 0 or (self._queue_found and len(self._queue) > 0)

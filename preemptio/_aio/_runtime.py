@@ -193,8 +193,26 @@ class RuntimeLoop:
         """Start the tick."""
         self._ticker.arm()
 
-    def drain_wakeups(self) -> None:
-        """Empty the wake-up pipe, where the base loop lets us."""
+    def quiet(self) -> bool:
+        """Return False: whether I/O or a timer waits cannot be told from outside of most loops."""
+        return False
+
+    def watch(self, fd: int, callback: Callable[[], None] | None) -> bool:
+        """Add or remove a reader."""
+        try:
+            if callback is None:
+                self.remove_reader(fd)  # type: ignore[attr-defined]
+            else:
+                self.add_reader(fd, callback)  # type: ignore[attr-defined]
+        except (NotImplementedError, RuntimeError):  # a loop without readers, or a closed one
+            return False
+        return True
+
+    def add_signal_handler(self, sig: int, callback: Callable[..., object], *args: Any) -> None:
+        """Have a signal handled by the loop."""
+        super().add_signal_handler(sig, callback, *args)  # type: ignore[misc]
+        if self._running_since is not None:
+            self._ticker.check()  # asyncio has just set its wake-up descriptor
 
     def drain(self, carrier: Carrier) -> None:
         """Run a batch of steps. The adapter's."""

@@ -22,12 +22,14 @@ Context: `_run_once` in the hub, `drain` on a carrier.
 from __future__ import annotations
 
 import heapq
+import selectors
 import time
 from asyncio import base_events, events
 from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from preemptio._aio._quiet import poller
 from preemptio._aio._runtime import RuntimeLoop
 from preemptio._aio._steps import capture
 from preemptio._core._parked import Parked
@@ -95,6 +97,8 @@ class TurnLoop(RuntimeLoop):
         self._end_queued = False  # END is in the queue
         self._due = False  # the hub must resume a parked step
         self._quiet = 0  # turns in a row with nothing ready
+        epoll = isinstance(self._selector, getattr(selectors, "EpollSelector", ()))
+        self._poll = poller(self._selector.fileno()) if epoll else None
 
     # -- the queue --
 
@@ -139,9 +143,13 @@ class TurnLoop(RuntimeLoop):
         """Return the length of the queue: mostly steps."""
         return len(self._ready) - self._end_queued
 
-    def drain_wakeups(self) -> None:
-        """Read the self-pipe now, in the tick handler; what it says is queued as asyncio would."""
-        self._read_from_self()  # type: ignore[attr-defined]
+    def quiet(self) -> bool:
+        """Report whether a turn, now, would find nothing to run but parked steps. In the tick handler."""
+        poll = self._poll
+        if poll is None or len(self._ready) > self._end_queued or self._stopping or poll(0):
+            return False
+        scheduled = self._scheduled
+        return not scheduled or scheduled[0]._when > time.monotonic()  # type: ignore[attr-defined]
 
     # -- the turn --
 

@@ -38,8 +38,11 @@ class Host(Protocol):
     def enter(self, token: object) -> None:
         """Swap it in again."""
 
-    def drain_wakeups(self) -> None:
-        """Empty the pipe into which the interpreter writes a byte per signal. In the tick handler."""
+    def quiet(self) -> bool:
+        """Report whether nothing waits for the CPU but parked steps, I/O and timers included. In the tick handler."""
+
+    def watch(self, fd: int, callback: Callable[[], None] | None) -> bool:
+        """Call back when `fd` can be read, or, given None, no longer; False if the loop cannot do that."""
 
     def undelivered(self, g: G, exc: BaseException) -> None:
         """Take back an exception that the step of `g` ended without having met."""

@@ -37,6 +37,7 @@ class TickSource(Protocol):
     """A periodic interruption of the main thread."""
 
     name: str
+    signum: int  # the tick's signal; 0 if it is none
     survives_fork: bool  # arming it works in a forked child
 
     def start(self, handler: Handler) -> bool:
@@ -196,6 +197,7 @@ class NullSource:
     """No tick."""
 
     name = "none"
+    signum = 0
     survives_fork = True
 
     def start(self, handler: Handler) -> bool:

@@ -35,17 +35,21 @@ from preemptio._preempt._deliver import Delivery
 from preemptio._preempt._gcfence import FENCE
 from preemptio._preempt._seek import Seeker, Trace
 from preemptio._preempt._sources import NullSource, TickSource, open_source
+from preemptio._preempt._wakeups import Wakeups
 
 if TYPE_CHECKING:
     from preemptio._core._g import G
     from preemptio._core._processor import Processor
     from preemptio._preempt._safepoint import SafePoints
 
-TARGET: Final = 0.012
+TARGET: Final = 0.010
 """Seconds within which every step of a burst of hogs should have had its first turn."""
 
 FLOOR: Final = 0.000_15
 """Seconds: the shortest period; a tick itself costs a sixth of it."""
+
+STRETCH: Final = 8
+"""Slices that a resumed G gets in a row while nothing waits but others like it: each tick looks, few of them switch."""
 
 IDLE_TICKS: Final = 2
 """Ticks without a step after which the timer is disarmed."""
@@ -56,9 +60,6 @@ CHECK_EVERY: Final = 0.02
 BACK_OFF_AFTER: Final = 4
 BACK_OFF_MAX: Final = 32
 """Refusals of one step before its ticks get rarer, and the most that a period is stretched."""
-
-DRAIN_EVERY: Final = 64
-"""Refused ticks after which the loop's wake-up pipe is emptied: it holds 278 bytes, and every tick writes one."""
 
 REPORT_AFTER: Final = 20
 """Refusals of one step after which the user is told, once per place."""
@@ -79,6 +80,7 @@ class Ticker:
         self._choice = choice
         self._report = report
         self._source: TickSource = NullSource()
+        self._wakeups = Wakeups(p.host.watch)
         self._pid = os.getpid()  # written by arm: whose tasks these are
         self._seeker = Seeker(p, rules, self._found)
         self._period = 0.0
@@ -86,6 +88,7 @@ class Ticker:
         self._refused = 0
         self._refused_tick = -1
         self._broken = False
+        self._looking = False  # writer: on_tick
         self._started = False
 
     @property
@@ -109,6 +112,7 @@ class Ticker:
         if self._seeker.armed:
             self._seeker.disarm()
         self._source.stop()
+        self._wakeups.give_back()
         self._take(NullSource())
         self._p.clocked = False
         _guard.restore(self._p)
@@ -128,6 +132,7 @@ class Ticker:
         p.cpu_mark = time.thread_time()
         self._idle = 0
         self._period = 0.0
+        self._take_wakeups()
         self._set_period(p.slice)
         p.armed = True
 
@@ -137,6 +142,12 @@ class Ticker:
         p.check_at = p.now + CHECK_EVERY
         if self._source.lost() or (p.armed and self._period and not self._source.ticking()):
             p.armed = False  # the next batch arms again, with another source if need be
+        else:
+            self._take_wakeups()
+
+    def _take_wakeups(self) -> None:
+        if self._source.signum:
+            self._wakeups.take(self._source.signum)
 
     def disarm(self) -> None:
         """Stop ticking until the next batch."""
@@ -160,6 +171,7 @@ class Ticker:
         """Forget the timer, which a fork did not inherit, and a search, which it did. In the forked child."""
         if self._seeker.armed:
             self._seeker.disarm()
+        self._wakeups.abandon()
         self._period = 0.0
         self._p.armed = False
         if not self._source.survives_fork:
@@ -187,13 +199,19 @@ class Ticker:
 
     def on_tick(self, _signum: int, frame: FrameType | None) -> None:
         """Look at what runs; take the CPU from a step that was there before."""
+        if self._looking:
+            return  # this tick has interrupted another
+        self._looking = True
         try:
+            self._wakeups.drain()
             g = self._look(frame)
         except RecursionError:
             return  # the step is too deep for anything of ours; the next tick may meet it higher up
         except Exception as exc:
             self._failed(exc)
             return
+        finally:
+            self._looking = False
         if g is not None and frame is not None:
             self._inject(g, PreemptKind.ASYNC, frame)
 
@@ -217,20 +235,24 @@ class Ticker:
             p.charge(g)
             self._set_period(p.slice)
             return None
-        if g.status is not RUNNING or time.monotonic() - p.resumed_at < self._period / 2:
+        if g.status is not RUNNING:
+            return None
+        ran = time.monotonic() - p.resumed_at
+        if ran < self._period / 2:
+            return None
+        if ran < STRETCH * p.slice and p.host.quiet() and not g.preempt:
+            p.charge(g)
             return None
         return self._overrun(p, g, frame)
 
     def _blind(self) -> None:
-        """Count a tick in a callback, which is no task's and is not preempted: it must not fill the wake-up pipe."""
+        """Count a tick in a callback, which is no task's and is not preempted: its ticks get rarer."""
         p = self._p
         if self._refused_tick != p.schedtick:
             self._refused_tick, self._refused = p.schedtick, 0
         self._refused += 1
         if self._refused > BACK_OFF_AFTER:
             self._set_period(p.slice * BACK_OFF_MAX)
-        if self._refused % DRAIN_EVERY == 0:
-            p.host.drain_wakeups()
 
     def _overrun(self, p: Processor, g: G, frame: FrameType) -> G | None:
         carrier = p.carrier
@@ -242,7 +264,9 @@ class Ticker:
             self._refuse(p, g, frame, verdict)
             return None
         waiting = p.host.backlog()
-        self._set_period(max(FLOOR, min(p.slice, TARGET / waiting)) if waiting else p.slice)
+        # Shorter as the burst asks for, and never longer before it is over: a period that grew as the backlog
+        # shrinks would make the sum harmonic, TARGET * ln(n).
+        self._set_period(max(FLOOR, min(p.slice, self._period, TARGET / waiting)) if waiting else p.slice)
         return g
 
     def _failed(self, exc: Exception) -> None:
@@ -293,7 +317,5 @@ class Ticker:
         if self._refused > BACK_OFF_AFTER and verdict is not Verdict.MASKED:  # a mask is short by its nature
             stretch = min(2 ** (self._refused - BACK_OFF_AFTER), BACK_OFF_MAX)
             self._set_period(p.slice * stretch)
-        if self._refused % DRAIN_EVERY == 0:
-            p.host.drain_wakeups()
         if self._refused == REPORT_AFTER and verdict is not Verdict.MASKED:  # a mask is the user's own wish
             p.host.post(self._report, g, verdict, frame)

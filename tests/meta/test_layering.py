@@ -30,7 +30,7 @@ HOMES = {
     "dis": ("_preempt/_opcodes.py",),
     "opcode": ("_preempt/_opcodes.py",),
     "greenlet": ("_core/",),
-    "signal": ("_preempt/_sources.py", "_cli/"),
+    "signal": ("_preempt/_sources.py", "_preempt/_wakeups.py", "_cli/"),
     "ctypes": ("_preempt/_sources.py",),
 }
 
@@ -38,6 +38,7 @@ HOMES = {
 ATTRIBUTES = {
     "sys.version_info": ("_compat.py",),
     "signal.setitimer": ("_preempt/_sources.py",),
+    "signal.set_wakeup_fd": ("_preempt/_wakeups.py",),
     "signal.signal": ("_preempt/_sources.py", "_cli/"),
     "sys.settrace": ("_preempt/_seek.py", "_preempt/_deliver.py"),
     "gc.callbacks": ("_preempt/_gcfence.py",),

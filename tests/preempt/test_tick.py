@@ -14,11 +14,11 @@ from preemptio._core._reasons import PreemptKind, Verdict
 from preemptio._preempt._tick import (
     BACK_OFF_AFTER,
     BACK_OFF_MAX,
-    DRAIN_EVERY,
     FLOOR,
     HOPELESS,
     IDLE_TICKS,
     REPORT_AFTER,
+    STRETCH,
     TARGET,
     Ticker,
 )
@@ -34,6 +34,7 @@ class Source:
 
     def __init__(self):
         self.periods = []
+        self.signum = 0
         self.robbed = self.stopped = False
 
     def arm(self, period):
@@ -55,11 +56,14 @@ class Bench:
     def __init__(self, verdict=Verdict.SAFE):
         self.verdict_now = verdict
         self.preempted, self.charged, self.posted, self.searches = [], [], [], []
-        self.queued = self.drained = 0
+        self.queued = 0
         self.mask = False
         self.extra = SimpleNamespace(refusals={}, async_safe_point=False)
         self.g = SimpleNamespace(status=RUNNING, preempt=False, extra=lambda: self.extra)
-        host = SimpleNamespace(backlog=lambda: self.queued, drain_wakeups=self.drain, post=self.post)
+        self.calm = False
+        host = SimpleNamespace(
+            backlog=lambda: self.queued, post=self.post, quiet=lambda: self.calm, watch=lambda _fd, _callback: False
+        )
         self.p = SimpleNamespace(
             host=host,
             slice=SLICE,
@@ -95,9 +99,6 @@ class Bench:
 
     def preempt(self, _g, kind):
         self.preempted.append((kind, self.extra.async_safe_point))
-
-    def drain(self):
-        self.drained += 1
 
     def post(self, *args):
         self.posted.append(args)
@@ -144,6 +145,24 @@ class TestSlice:
         bench.tick()
         assert len(bench.preempted) == 1
 
+    def test_a_resumed_step_is_not_switched_while_nothing_waits(self):
+        """Each look charges it; it gives way when something waits, when it is asked to, or after some slices."""
+        bench = Bench()
+        bench.p.seen, bench.p.resumed_at, bench.calm = bench.p.schedtick, time.monotonic() - 2 * SLICE, True
+        bench.tick(3)
+        assert bench.preempted == []
+        assert len(bench.charged) == 3
+        bench.calm = False
+        bench.tick()
+        assert len(bench.preempted) == 1
+        bench.calm, bench.g.preempt = True, True
+        bench.tick()
+        assert len(bench.preempted) == 2
+        bench.g.preempt = False
+        bench.p.resumed_at -= STRETCH * SLICE
+        bench.tick()
+        assert len(bench.preempted) == 3
+
     def test_a_g_that_changes_its_status_is_left_alone(self):
         """It is on its way out of its step."""
         bench = Bench()
@@ -183,6 +202,16 @@ class TestPeriod:
         bench.queued = queued
         bench.tick(2)
         assert bench.source.periods[-1] == min(period, SLICE)
+
+    def test_does_not_grow_while_the_burst_goes_on(self):
+        """Slices that grew as the backlog shrinks would make the whole of it a logarithm longer than the target."""
+        bench = Bench()
+        for bench.queued in range(100, 0, -1):
+            bench.tick(2)
+        assert bench.source.periods[-1] == FLOOR
+        bench.queued = 0
+        bench.tick()
+        assert bench.source.periods[-1] == SLICE
 
     def test_is_the_slice_again_after_the_burst(self):
         """As soon as a new step is seen."""
@@ -279,12 +308,6 @@ class TestRefusal:
         bench.tick(200)
         ((report, g, verdict, frame),) = bench.posted
         assert (report, g, verdict, frame.f_code) == (print, bench.g, Verdict.STDLIB, Bench.tick.__code__)
-
-    def test_the_wake_up_pipe_is_emptied(self):
-        """Every tick writes a byte into it, and it is small."""
-        bench = Bench(Verdict.STDLIB)
-        bench.tick(1 + 3 * DRAIN_EVERY)
-        assert bench.drained == 3
 
     def test_no_room_on_the_stack_is_a_refusal(self):
         """The step goes on as if it had been refused for its place."""
