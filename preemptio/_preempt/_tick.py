@@ -33,6 +33,7 @@ from preemptio._log import report_internal
 from preemptio._preempt import _process
 from preemptio._preempt._deliver import Delivery
 from preemptio._preempt._gcfence import FENCE
+from preemptio._preempt._gil import GilShare
 from preemptio._preempt._seek import Seeker, Trace
 from preemptio._preempt._sources import NullSource, TickSource, open_source
 from preemptio._preempt._wakeups import Wakeups
@@ -81,6 +82,7 @@ class Ticker:
         self._report = report
         self._source: TickSource = NullSource()
         self._wakeups = Wakeups(p.host.watch)
+        self._gil = GilShare()
         self._pid = os.getpid()  # written by arm: whose tasks these are
         self._seeker = Seeker(p, rules, self._found)
         self._period = 0.0
@@ -113,6 +115,7 @@ class Ticker:
             self._seeker.disarm()
         self._source.stop()
         self._wakeups.give_back()
+        self._gil.give_back()
         self._take(NullSource())
         self._p.clocked = False
         _guard.restore(self._p)
@@ -133,8 +136,12 @@ class Ticker:
         self._idle = 0
         self._period = 0.0
         self._take_wakeups()
-        self._set_period(p.slice)
-        p.armed = True
+        self._tick_again()
+
+    def _tick_again(self) -> None:
+        self._gil.guard(self._p.slice)
+        self._set_period(self._p.slice)
+        self._p.armed = True
 
     def check(self) -> None:
         """See that the tick is still ours and still on. Now and then, by the host, while steps run."""
@@ -152,6 +159,7 @@ class Ticker:
     def disarm(self) -> None:
         """Stop ticking until the next batch."""
         self._source.disarm()
+        self._gil.give_back()
         self._period = 0.0
         self._p.armed = self._p.clocked
 
@@ -164,14 +172,14 @@ class Ticker:
         """Tick again after a failed exec, unless the loop ended or armed by itself meanwhile. From another thread."""
         p = self._p
         if self._started and not p.armed:
-            self._set_period(p.slice)
-            p.armed = True
+            self._tick_again()
 
     def abandon(self) -> None:
         """Forget the timer, which a fork did not inherit, and a search, which it did. In the forked child."""
         if self._seeker.armed:
             self._seeker.disarm()
         self._wakeups.abandon()
+        self._gil.give_back()
         self._period = 0.0
         self._p.armed = False
         if not self._source.survives_fork:

@@ -42,6 +42,7 @@ ATTRIBUTES = {
     "signal.signal": ("_preempt/_sources.py", "_cli/"),
     "sys.settrace": ("_preempt/_seek.py", "_preempt/_deliver.py"),
     "gc.callbacks": ("_preempt/_gcfence.py",),
+    "sys.setswitchinterval": ("_preempt/_gil.py",),
     "sys.addaudithook": ("_preempt/_process.py",),
     "threading.local": ("_core/_current.py",),
 }
