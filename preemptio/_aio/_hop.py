@@ -80,7 +80,7 @@ class HopLoop(RuntimeLoop):
             g = capture(callback, args)
             if g is not None:
                 step = (g, callback, args, context)
-                if g.background:
+                if g._extra.background:
                     self._p.defer(step)
                     return None
                 return self._queue_hop(step)

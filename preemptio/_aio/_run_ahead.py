@@ -75,22 +75,23 @@ class RunAheadLoop(HopLoop):
 
     def call_soon(self, callback: Callable[..., Any], *args: Any, context: Any = None) -> Any:
         """Queue a callback; a task's step joins the run at the end of the queue, or starts one."""
+        if context is None:
+            return self._base_call_soon(callback, *args)
         if self._hops_only:
             return super().call_soon(callback, *args, context=context)
-        if context is not None:
-            g = capture(callback, args)
-            if g is not None:
-                if g.background:
-                    self._p.defer((g, callback, args, context))
-                    return None
-                queue = self._queue
-                if queue and queue[-1] is self._mark:
-                    self._runs[-1].append((g, callback, args, context))
-                else:
-                    self._start_run((g, callback, args, context))
+        g = capture(callback, args)
+        if g is not None:
+            if g._extra.background:
+                self._p.defer((g, callback, args, context))
                 return None
-            if id(context) in self._shared:
-                return self._base_call_soon(self._run_shared, context, callback, args, context=self._empty)
+            queue = self._queue
+            if queue and queue[-1] is self._mark:
+                self._runs[-1].append((g, callback, args, context))
+            else:
+                self._start_run((g, callback, args, context))
+            return None
+        if id(context) in self._shared:
+            return self._base_call_soon(self._run_shared, context, callback, args, context=self._empty)
         return self._base_call_soon(callback, *args, context=context)
 
     def _repair(self) -> None:

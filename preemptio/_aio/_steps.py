@@ -86,7 +86,7 @@ def newproc(task: Any, depth: int) -> G:
     code, lasti = birth_place(depth)
     task.g = g = G(ref(task), code, lasti)
     if background and task.get_coro() in background:
-        g.background = True
+        g.extra().background = True
     return g
 
 

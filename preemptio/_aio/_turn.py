@@ -109,7 +109,7 @@ class TurnLoop(RuntimeLoop):
         if context is not None:
             g = capture(callback, args)
             if g is not None:
-                if g.background:
+                if g._extra.background:
                     self._p.defer((g, callback, args, context))
                 else:
                     self._ready.append((g, callback, args, context))

@@ -30,6 +30,7 @@ class GExtra:
 
     __slots__ = (
         "async_safe_point",
+        "background",
         "cancel_at_safe_point",
         "charged",
         "cpu_time",
@@ -50,6 +51,7 @@ class GExtra:
         self.cpu_time = 0.0  # seconds of thread CPU time; exact for slices, sampled by ticks otherwise
         self.vruntime = 0.0  # cpu_time weighted by nice: the order of the parked queue
         self.nice = 0
+        self.background = False  # runs only when nothing else wants to; set at its birth
         self.preemptions: dict[PreemptKind, int] = {}
         self.refusals: dict[Verdict, int] = {}
         self.preempt_stop = False  # stop (PREEMPTED) instead of giving way; set by a suspender
@@ -73,7 +75,6 @@ class G:
         "__weakref__",
         "_extra",
         "_task",
-        "background",
         "id",
         "last_run",
         "locks",
@@ -95,7 +96,6 @@ class G:
         self.last_run = 0.0  # loop-independent monotonic clock, at the granularity of a batch of steps
         self.preempt = False  # asked to give way; survives while the guard is masked
         self.locks = 0  # depth of nopreempt regions; > 0 means that it cannot be preempted
-        self.background = False  # runs only when nothing else wants to
         self.site_code = site_code
         self.site_lasti = site_lasti
         self._task = task
@@ -136,6 +136,11 @@ class G:
     def nice(self) -> int:
         """Its weight in the parked queue: each step of +1 is a fifth less CPU beside others."""
         return self._extra.nice
+
+    @property
+    def background(self) -> bool:
+        """Whether it runs only when nothing else wants to."""
+        return self._extra.background
 
     @property
     def preemptions(self) -> Mapping[PreemptKind, int]:

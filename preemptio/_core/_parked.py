@@ -83,7 +83,7 @@ class ParkedQueue:
         extra = g.extra()
         extra.vruntime = max(extra.vruntime, self._min_vruntime - self.slice)
         self._seq += 1
-        heapq.heappush(self.heap, (g.background, extra.vruntime, self._seq, entry))
+        heapq.heappush(self.heap, (extra.background, extra.vruntime, self._seq, entry))
 
     def due(self, now: float, quiet: int) -> bool:
         """Report whether the head should be resumed now. `quiet`: turns in a row with nothing ready."""

@@ -56,7 +56,7 @@ class Task:
 
     def __init__(self, context, background):
         self.g = G(weakref.ref(self), None, -1)
-        self.g.background = background
+        self.g.extra().background = background
         self.context = context
         self.state = "new"
         self.over = False

@@ -15,7 +15,7 @@ SLICE = 0.01
 
 def make_g(vruntime=0.0, background=False):
     g = G(lambda: None, None, -1)
-    g.background = background
+    g.extra().background = background
     g.extra().vruntime = vruntime
     return g
 

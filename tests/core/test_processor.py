@@ -229,7 +229,7 @@ class TestOrder:
         """Its steps stand in the parked queue, behind the hogs."""
         ran = []
         background = Job(lambda _: ran.append("background"))
-        background.g.background = True
+        background.g.extra().background = True
         ready(background.g)
         host.p.defer((background.g, background.step, (), contextvars.Context()))
         host.start(Job(lambda g: (host.p.preempt(g, PreemptKind.ASYNC), ran.append("hog"))))
