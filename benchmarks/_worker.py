@@ -32,7 +32,7 @@ class Side:
 
     kind: Literal["stock", "threads", "preempted", "bare"]
     base: str = "asyncio"
-    slice: float = 0.001
+    slice: float | None = None  # seconds; None: the slice that users have who set nothing
 
     def new_event_loop(self) -> asyncio.AbstractEventLoop:
         """Build the loop that this side is about."""
@@ -45,7 +45,8 @@ class Side:
             return base()
         import preemptio
 
-        preemptio.config.slice = self.slice
+        if self.slice is not None:
+            preemptio.config.slice = self.slice
         return preemptio.new_event_loop(base)
 
     def run(self, main: Callable[..., Coroutine[Any, Any, Any]], *args: Any) -> Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 
+from benchmarks import latency
 from benchmarks._harness import Options, Promise, Row, cost_ratio, interleaved
 from benchmarks._work import Spent, hog, now, since, spin, tick, units_in
 from benchmarks._worker import Side
@@ -53,7 +54,7 @@ def run(opt: Options) -> Iterator[Row]:
     total = units_in(opt.scale(0.3, 0.15))
     for name, (hogs, ticker) in CASES.items():
         params = {"hogs": hogs, "units": total // hogs, "ticker": ticker}
-        sides = {loop: Side("preempted", loop) for loop in opt.loops} | {"bare": Side("bare")}
+        sides = {loop: Side("preempted", loop, latency.SLICE) for loop in opt.loops} | {"bare": Side("bare")}
         took = interleaved(__name__, sides, params, opt.rounds, turns=2 if opt.quick else 5)
         for loop in opt.loops:
             value, note = cost_ratio(took["bare"], took[loop])
