@@ -106,6 +106,30 @@ class Integer:
         return str(value)
 
 
+@dataclass(frozen=True, slots=True)
+class Lottery:
+    """A seed and a share, for what is done at random and must be repeatable. () is none."""
+
+    @property
+    def accepts(self) -> str:
+        return "SEED:SHARE, a whole number and a number from 0 to 1, as in 7:0.01"
+
+    def parse(self, value: object) -> tuple[int, float] | tuple[()]:
+        if value == ():
+            return ()
+        if isinstance(value, str) and (match := re.fullmatch(r"([0-9]+):([0-9]*\.?[0-9]+)", value)):
+            value = int(match[1]), float(match[2])
+        if not isinstance(value, tuple) or [type(part) for part in value] != [int, float]:
+            raise ValueError("it is not a seed and a share")
+        seed, share = value
+        if not 0 <= share <= 1:
+            raise ValueError("the share is not between 0 and 1")
+        return seed, share
+
+    def show(self, value: tuple[int, float] | tuple[()]) -> str:
+        return ":".join(map(str, value))
+
+
 @dataclass(frozen=True)  # slots would break Generic's Name[...](...) on CPython 3.11 and 3.12
 class Choice(Generic[NameT]):
     """One of a few names, spelt exactly so."""
@@ -156,6 +180,8 @@ class DebugFlags:
     asyncpreemptoff: bool = False
     schedtrace: int = 0
     scheddetail: bool = False
+    preemptall: bool = False
+    preemptrandom: tuple[int, float] | tuple[()] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,13 +189,18 @@ class DebugFlag:
     """One row of the second table: a key of PREEMPTIO_DEBUG."""
 
     name: str
-    kind: Integer
+    kind: Integer | Lottery
     unit: str
     doc: str
 
-    def parse(self, value: object) -> int:
+    def parse(self, value: object) -> object:
+        if isinstance(self.kind, Lottery):
+            return self.kind.parse(value)
         number = self.kind.parse(int(value) if isinstance(value, bool) else value)
         return bool(number) if self.kind.high == 1 else number
+
+    def show(self, value: Any) -> str:
+        return self.kind.show(value) if isinstance(self.kind, Lottery) else str(int(value))
 
 
 DEBUG_FLAGS: Final = (
@@ -194,6 +225,20 @@ DEBUG_FLAGS: Final = (
         unit="switch",
         doc="1 makes schedtrace write several lines each time: the state of every G. Does nothing while "
         "schedtrace is 0.",
+    ),
+    DebugFlag(
+        name="preemptall",
+        kind=Integer(0, 1),
+        unit="switch",
+        doc="1 takes the CPU from a G at *every* safe point, whether its slice is used up or not. A test of the program, "
+        "not a way to run it: code that breaks by being preempted breaks now. Traces every line, so it is very slow.",
+    ),
+    DebugFlag(
+        name="preemptrandom",
+        kind=Lottery(),
+        unit="seed and share",
+        doc="Like `preemptall`, at this share of the safe points, drawn by this seed: `7:0.01` is one in a hundred. "
+        "Two runs of the same program with the same seed draw alike.",
     ),
 )
 """The keys of PREEMPTIO_DEBUG, in the order of docs/knobs.md; each is a field of `DebugFlags`."""
@@ -228,8 +273,8 @@ class Flags:
         return DebugFlags(**parsed)
 
     def show(self, value: DebugFlags) -> str:
-        numbers = {row.name: int(getattr(value, row.name)) for row in DEBUG_FLAGS}
-        return ",".join(f"{key}={number}" for key, number in numbers.items() if number)
+        given = {row: getattr(value, row.name) for row in DEBUG_FLAGS}
+        return ",".join(f"{row.name}={row.show(what)}" for row, what in given.items() if what)
 
 
 @dataclass(frozen=True)

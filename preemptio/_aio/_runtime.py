@@ -52,6 +52,9 @@ class RuntimeLoop:
         rules = SafePoints(policy=config.policy, allow=config.allow, async_off=debug.asyncpreemptoff)
         self._rules = rules
         self._ticker = Ticker(p, rules, config.source, self._report_refusal)
+        if debug.preemptall or debug.preemptrandom:
+            seed, share = debug.preemptrandom or (0, 1.0)
+            self._ticker.inject_faults(share, seed)
         self._running_since = None
         self._thread = 0  # where the loop ran last
         p.fence = FENCE.closed

@@ -32,6 +32,7 @@ from preemptio._core._reasons import PreemptKind, Verdict
 from preemptio._log import report_internal
 from preemptio._preempt import _process
 from preemptio._preempt._deliver import Delivery
+from preemptio._preempt._everywhere import Everywhere
 from preemptio._preempt._gcfence import FENCE
 from preemptio._preempt._gil import GilShare
 from preemptio._preempt._seek import Seeker, Trace
@@ -85,6 +86,7 @@ class Ticker:
         self._gil = GilShare()
         self._pid = os.getpid()  # written by arm: whose tasks these are
         self._seeker = Seeker(p, rules, self._found)
+        self._everywhere: Everywhere | None = None
         self._period = 0.0
         self._idle = 0
         self._refused = 0
@@ -100,6 +102,10 @@ class Ticker:
 
     # -- the loop's thread --
 
+    def inject_faults(self, share: float, seed: int) -> None:
+        """From the next start on, stop every step at this share of its safe points; see _everywhere.py."""
+        self._everywhere = Everywhere(self._p, self._rules, self._found, share, seed)
+
     def start(self) -> None:
         """Take a source; called when the loop begins to run."""
         self._take(open_source(self._choice, self.on_tick))
@@ -107,10 +113,14 @@ class Ticker:
         FENCE.install()
         _process.watch(self)
         self._started = True
+        if self._everywhere is not None:
+            self._everywhere.start()
 
     def stop(self) -> None:
         """Give the source back; called when the loop ends to run."""
         self._started = False
+        if self._everywhere is not None:
+            self._everywhere.stop()
         if self._seeker.armed:
             self._seeker.disarm()
         self._source.stop()

@@ -7,7 +7,7 @@ import string
 import pytest
 from hypothesis import given, strategies
 
-from preemptio._config import DEBUG_FLAGS, KNOBS, Config, DebugFlags, Knob, config
+from preemptio._config import Lottery, DEBUG_FLAGS, KNOBS, Config, DebugFlags, Knob, config
 from preemptio._errors import ConfigError, PreemptioError
 from preemptio._tools import gen_knobs
 
@@ -53,6 +53,8 @@ GOOD = [
     ("debug", "schedtrace=1000", DebugFlags(schedtrace=1000)),
     ("debug", "schedtrace=1000, scheddetail = 1", DebugFlags(schedtrace=1000, scheddetail=True)),
     ("debug", "schedtrace=5,schedtrace=0", DebugFlags()),
+    ("debug", "preemptall=1", DebugFlags(preemptall=True)),
+    ("debug", "preemptrandom=7:0.01", DebugFlags(preemptrandom=(7, 0.01))),
 ]
 
 # name, text nobody accepts, what the message says about it
@@ -76,7 +78,9 @@ BAD = [
     ("policy", "all", "no such choice"),
     ("allow", "my-lib", "'my-lib' cannot be the name of a package"),
     ("allow", "one..two", "'one..two' cannot be the name of a package"),
-    ("debug", "asyncpreemptof=1", "known keys are asyncpreemptoff, schedtrace, scheddetail"),
+    ("debug", "asyncpreemptof=1", "known keys are asyncpreemptoff, schedtrace, scheddetail, preemptall, preemptrandom"),
+    ("debug", "preemptrandom=1", "the value of preemptrandom is '1': it is not a seed and a share"),
+    ("debug", "preemptrandom=1:1.5", "the share is not between 0 and 1"),
     ("debug", "asyncpreemptoff=2", "the value of asyncpreemptoff is '2'"),
     ("debug", "asyncpreemptoff", "the value of asyncpreemptoff is ''"),
     ("debug", "schedtrace=1s", "the value of schedtrace is '1s'"),
@@ -273,9 +277,10 @@ def test_debug_flags_and_their_table_agree():
     """The fields of DebugFlags are the rows of DEBUG_FLAGS, all off by default, each settable alone."""
     assert [field.name for field in dataclasses.fields(DebugFlags)] == [row.name for row in DEBUG_FLAGS]
     for row in DEBUG_FLAGS:
-        assert getattr(DebugFlags(), row.name) == 0
-        settings = in_environment("debug", f"{row.name}=1")
-        assert settings.debug == DebugFlags(**{row.name: 1})
+        assert not getattr(DebugFlags(), row.name)
+        value = (7, 0.25) if isinstance(row.kind, Lottery) else 1
+        settings = in_environment("debug", f"{row.name}={row.show(value)}")
+        assert settings.debug == DebugFlags(**{row.name: value})
         assert type(getattr(settings.debug, row.name)) is type(getattr(DebugFlags(), row.name))
 
 

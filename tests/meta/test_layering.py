@@ -40,7 +40,7 @@ ATTRIBUTES = {
     "signal.setitimer": ("_preempt/_sources.py",),
     "signal.set_wakeup_fd": ("_preempt/_wakeups.py",),
     "signal.signal": ("_preempt/_sources.py", "_cli/"),
-    "sys.settrace": ("_preempt/_seek.py", "_preempt/_deliver.py"),
+    "sys.settrace": ("_preempt/_seek.py", "_preempt/_deliver.py", "_preempt/_everywhere.py"),
     "gc.callbacks": ("_preempt/_gcfence.py",),
     "sys.setswitchinterval": ("_preempt/_gil.py",),
     "sys.addaudithook": ("_preempt/_process.py",),
