@@ -28,6 +28,7 @@ from preemptio._log import report_internal
 from preemptio._preempt._opcodes import at_safe_opcode
 from preemptio._preempt._seek import Trace
 from preemptio._preempt._tracers import OwnTracer, tracer_installed
+from preemptio._preempt._whose import Whose
 
 if TYPE_CHECKING:
     from preemptio._core._g import G
@@ -71,6 +72,8 @@ class Everywhere(OwnTracer):
         step = p.step
         if step is None or p.carrier is None:
             return None  # the hub, or a callback: no G's code, and neither is what it calls
+        if event == "call" and self._rules.ownership.whose(frame) is Whose.RUNTIME:
+            return None
         lasti = frame.f_lasti
         if event == "line":
             candidate = lasti <= self._last.get(frame, -1)
