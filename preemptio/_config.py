@@ -230,8 +230,9 @@ DEBUG_FLAGS: Final = (
         name="preemptall",
         kind=Integer(0, 1),
         unit="switch",
-        doc="1 takes the CPU from a G at *every* safe point, whether its slice is used up or not. A test of the program, "
-        "not a way to run it: code that breaks by being preempted breaks now. Traces every line, so it is very slow.",
+        doc="1 takes the CPU from a G at *every* safe point, whether its slice is used up or not. A test of "
+        "the program, not a way to run it: code that breaks by being preempted breaks now. Traces every "
+        "line, so it is very slow.",
     ),
     DebugFlag(
         name="preemptrandom",

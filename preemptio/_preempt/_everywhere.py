@@ -52,7 +52,7 @@ class Everywhere(OwnTracer):
         self._rules = rules
         self._stop_here = stop_here
         self._share = share
-        self._draw = random.Random(seed).random
+        self._draw = random.Random(seed).random  # noqa: S311 - to be repeatable is the point
         self._last: dict[FrameType, int] = {}  # where each traced frame was last
         self.stops = 0
 

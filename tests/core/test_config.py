@@ -7,7 +7,7 @@ import string
 import pytest
 from hypothesis import given, strategies
 
-from preemptio._config import Lottery, DEBUG_FLAGS, KNOBS, Config, DebugFlags, Knob, config
+from preemptio._config import DEBUG_FLAGS, KNOBS, Config, DebugFlags, Knob, Lottery, config
 from preemptio._errors import ConfigError, PreemptioError
 from preemptio._tools import gen_knobs
 
