@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from types import FrameType
+from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -47,6 +47,18 @@ def report_refusal(g: G, verdict: Verdict, frame: FrameType) -> None:
         why=verdict.doc,
         where=f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_qualname}",
         advice=ADVICE.get(str(verdict), ""),
+    )
+
+
+def report_blocked(g: G, place: CodeType, line: int) -> None:
+    """Say once per file that a task blocked the thread, and was set aside in its call."""
+    logger().warning(
+        "blocking call in a task",
+        g=g.id,
+        name=g.name,
+        where=f"{place.co_filename}:{line} in {place.co_qualname}",
+        advice="await asyncio.to_thread(...), or use an asynchronous library: what is rescued is looked at now and "
+        "then only, and comes back late",
     )
 
 

@@ -14,7 +14,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Coroutine
 from contextvars import Context
-from types import FrameType
+from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any
 
 from preemptio._aio import _current_task
@@ -26,7 +26,7 @@ from preemptio._config import config
 from preemptio._core._current import set_current_processor
 from preemptio._core._gstatus import DEAD
 from preemptio._core._processor import Processor
-from preemptio._log import report_refusal, report_stragglers
+from preemptio._log import report_blocked, report_refusal, report_stragglers
 from preemptio._preempt._gcfence import FENCE
 from preemptio._preempt._safepoint import SafePoints
 from preemptio._preempt._tick import Ticker
@@ -51,7 +51,7 @@ class RuntimeLoop:
         self._p = p = Processor(self, config.slice, config.budget)
         rules = SafePoints(policy=config.policy, allow=config.allow, async_off=debug.asyncpreemptoff)
         self._rules = rules
-        self._ticker = Ticker(p, rules, config.source, self._report_refusal)
+        self._ticker = Ticker(p, rules, config.source, self._report_refusal, self._report_blocked)
         if debug.preemptall or debug.preemptrandom:
             seed, share = debug.preemptrandom or (0, 1.0)
             self._ticker.inject_faults(share, seed)
@@ -192,6 +192,14 @@ class RuntimeLoop:
         with contextlib.suppress(RuntimeError):  # closed meanwhile: what was posted is about this loop
             self.call_soon_threadsafe(fn, *args)  # type: ignore[attr-defined]
 
+    def call_after(self, delay: float, fn: Callable[..., object], *args: Any) -> None:
+        """Set a timer of the base loop, in a context of the runtime's own."""
+        self.call_later(delay, fn, *args, context=self._empty)  # type: ignore[attr-defined]
+
+    def look_soon(self) -> None:
+        """Shorten the next look."""
+        self._ticker.look_soon()
+
     def arm(self) -> None:
         """Start the tick."""
         self._ticker.arm()
@@ -246,6 +254,11 @@ class RuntimeLoop:
             raise exc
         context = {"message": f"Exception in callback {item[1]!r}", "exception": exc, "task": item[0].task}
         self.call_exception_handler(context)  # type: ignore[attr-defined]
+
+    def _report_blocked(self, g: G, place: CodeType, line: int) -> None:
+        if ("blocked", place.co_filename) not in self._reported:
+            self._reported.add(("blocked", place.co_filename))
+            report_blocked(g, place, line)
 
     def _report_refusal(self, g: G, verdict: Verdict, frame: FrameType) -> None:
         place = (str(verdict), frame.f_code.co_filename)

@@ -15,6 +15,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from preemptio._core._gstatus import SYSCALL
+
 if TYPE_CHECKING:
     from contextvars import Context
 
@@ -81,4 +83,6 @@ def deliver_cancel(g: G, msg: object) -> bool:
     if record.throw is None:
         record.throw = asyncio.CancelledError() if msg is None else asyncio.CancelledError(msg)
     extra.delivered_cancels += 1
+    if g.status is SYSCALL:  # it would be looked at anyway, but not soon
+        record.carrier.p.exitsyscall(record)
     return True

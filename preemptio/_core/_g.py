@@ -31,6 +31,7 @@ class GExtra:
     __slots__ = (
         "async_safe_point",
         "background",
+        "blocked_at",
         "cancel_at_safe_point",
         "charged",
         "cpu_time",
@@ -51,6 +52,9 @@ class GExtra:
         self.cpu_time = 0.0  # seconds of thread CPU time; exact for slices, sampled by ticks otherwise
         self.vruntime = 0.0  # cpu_time weighted by nice: the order of the parked queue
         self.nice = 0
+        self.blocked_at: tuple[CodeType, int, float] | None = (
+            None  # the blocking call it was set aside in, for how long
+        )
         self.background = False  # runs only when nothing else wants to; set at its birth
         self.preemptions: dict[PreemptKind, int] = {}
         self.refusals: dict[Verdict, int] = {}

@@ -44,6 +44,12 @@ class Host(Protocol):
     def watch(self, fd: int, callback: Callable[[], None] | None) -> bool:
         """Call back when `fd` can be read, or, given None, no longer; False if the loop cannot do that."""
 
+    def call_after(self, delay: float, fn: Callable[..., object], *args: Any) -> None:
+        """Call `fn` from the loop after some seconds. May be called in the tick handler."""
+
+    def look_soon(self) -> None:
+        """Have the next tick come early: the G that is about to be resumed may still be blocked."""
+
     def undelivered(self, g: G, exc: BaseException) -> None:
         """Take back an exception that the step of `g` ended without having met."""
 

@@ -33,6 +33,7 @@ from preemptio._core._gstatus import (
     PREEMPTED,
     RUNNABLE,
     RUNNING,
+    SYSCALL,
     WAITING,
     cas_from_preempted,
     cas_from_scan,
@@ -239,6 +240,21 @@ class Processor:
         self.host.enqueue(record)
         return record
 
+    def entersyscall(self, g: G, delay: float) -> BaseException | None:
+        """RUNNING -> SYSCALL: the tick found the G blocked; it is looked at after `delay` seconds. As `preempt`."""
+        self.require_leave()
+        record = self._detach(g)
+        cas_gstatus(g, RUNNING, SYSCALL)
+        self.seen = self.schedtick + 1
+        self.host.call_after(delay, self.exitsyscall, record)
+        return self._stand(record)
+
+    def exitsyscall(self, record: Parked) -> None:
+        """SYSCALL -> RUNNABLE: it gets its place in the ordinary queue, and goes on waiting where it was."""
+        if record.g.status is SYSCALL and self.standing.get(record.g) is record:
+            cas_gstatus(record.g, SYSCALL, RUNNABLE)
+            self.host.enqueue(record)
+
     def stand(self, record: Parked) -> None:
         """Leave the carrier after `park` or `goyield`. Returns, or raises, when the G is resumed."""
         exc = self._stand(record)
@@ -316,6 +332,8 @@ class Processor:
         self.cpu_mark = time.thread_time()
         self.attention = True  # its carrier must not take a second step
         self.host.enter(record.token)
+        if g.extra().blocked_at is not None:
+            self.host.look_soon()
         carrier = record.carrier
         if carrier.hub is not self.hub:
             carrier.adopt(self.hub)
@@ -428,13 +446,13 @@ class Processor:
         Its `finally` blocks run. A step that catches even that is left behind, suspended for ever.
         """
         g = record.g
-        if g.status not in (RUNNABLE, WAITING, PREEMPTED):
+        if g.status not in (RUNNABLE, WAITING, PREEMPTED, SYSCALL):
             return False
         self.parked.remove(record)
         if g.status is PREEMPTED:
             cas_from_preempted(g)
-        if g.status is WAITING:
-            cas_gstatus(g, WAITING, RUNNABLE)
+        if g.status in (WAITING, SYSCALL):
+            cas_gstatus(g, g.status, RUNNABLE)
         record.throw = GreenletExit("the event loop was closed")
         self.resume(record)
         record.killed = True

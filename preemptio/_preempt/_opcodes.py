@@ -68,3 +68,7 @@ def may_raise_at(code: CodeType, lasti: int) -> bool:
 
 def _adaptive(code: CodeType) -> bytes:
     return bytes(code._co_code_adaptive)  # type: ignore[attr-defined]  # 3.11+: the specialised instructions
+
+
+CALLS: Final = frozenset(_OPMAP[name] for name in ("CALL", "CALL_KW") if name in _OPMAP)
+WITHS: Final = frozenset(_OPMAP[name] for name in ("BEFORE_WITH",) if name in _OPMAP)

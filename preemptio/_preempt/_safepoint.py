@@ -92,10 +92,9 @@ class SafePoints:
                 return self._owner(frame)
             if code.co_name == "__del__":
                 return Verdict.FINALIZER
-            if not self._any_code:
-                refused = _REFUSED.get(whose(frame))
-                if refused is not None:
-                    return refused
+            refused = _REFUSED.get(whose(frame))
+            if refused is not None and (refused is Verdict.RUNTIME or not self._any_code):
+                return refused
             frame = frame.f_back
         return Verdict.NO_OWNER
 

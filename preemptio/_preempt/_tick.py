@@ -22,7 +22,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from types import FrameType
+from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Final
 
 from preemptio._core import _guard
@@ -35,6 +35,7 @@ from preemptio._preempt._deliver import Delivery
 from preemptio._preempt._everywhere import Everywhere
 from preemptio._preempt._gcfence import FENCE
 from preemptio._preempt._gil import GilShare
+from preemptio._preempt._rescue import LOOK_SOON, Rescue
 from preemptio._preempt._seek import Seeker, Trace
 from preemptio._preempt._sources import NullSource, TickSource, open_source
 from preemptio._preempt._wakeups import Wakeups
@@ -66,6 +67,9 @@ BACK_OFF_MAX: Final = 32
 REPORT_AFTER: Final = 20
 """Refusals of one step after which the user is told, once per place."""
 
+IN_A_CALL: Final = frozenset({Verdict.OPCODE, Verdict.STDLIB})
+"""Verdicts of a place where a step may be blocked in the operating system."""
+
 HOPELESS: Final = frozenset({Verdict.OFF, Verdict.TRACER, Verdict.NOT_RUNNING})
 """Verdicts that no other place in the step would change: seeking is pointless."""
 
@@ -74,9 +78,16 @@ class Ticker:
     """One processor's tick."""
 
     def __init__(
-        self, p: Processor, rules: SafePoints, choice: str, report: Callable[[G, Verdict, FrameType], None]
+        self,
+        p: Processor,
+        rules: SafePoints,
+        choice: str,
+        report: Callable[[G, Verdict, FrameType], None],
+        report_blocked: Callable[[G, CodeType, int], None],
     ) -> None:
         """Make a ticker that is not started; `report` tells the user of a step that stays refused."""
+        self._rescue = Rescue(p, rules.ownership, report_blocked)
+        self._rescuing = False  # what the look decided: to set the G aside in a blocking call; writer: _overrun
         self._p = p
         self._rules = rules
         self._choice = choice
@@ -184,6 +195,11 @@ class Ticker:
         if self._started and not p.armed:
             self._tick_again()
 
+    def look_soon(self) -> None:
+        """Have the next tick come early: a G that was blocked goes on, and may be still. In the hub."""
+        if self._period:
+            self._set_period(min(LOOK_SOON, self._p.slice))
+
     def abandon(self) -> None:
         """Forget the timer, which a fork did not inherit, and a search, which it did. In the forked child."""
         if self._seeker.armed:
@@ -222,6 +238,7 @@ class Ticker:
         self._looking = True
         try:
             self._wakeups.drain()
+            self._rescuing = False
             g = self._look(frame)
         except RecursionError:
             return  # the step is too deep for anything of ours; the next tick may meet it higher up
@@ -231,7 +248,10 @@ class Ticker:
         finally:
             self._looking = False
         if g is not None and frame is not None:
-            self._inject(g, PreemptKind.ASYNC, frame)
+            if self._rescuing:
+                self._rescue.set_aside(g, frame)
+            else:
+                self._inject(g, PreemptKind.ASYNC, frame)
 
     def _look(self, frame: FrameType | None) -> G | None:
         """Return the G that must and may be stopped now."""
@@ -260,6 +280,7 @@ class Ticker:
             return None
         if ran < STRETCH * p.slice and p.host.quiet() and not g.preempt:
             p.charge(g)
+            self._set_period(p.slice)
             return None
         return self._overrun(p, g, frame)
 
@@ -278,6 +299,12 @@ class Ticker:
         verdict = Verdict.MASKED if p.masked(g) else self._rules.verdict(g, frame)
         if carrier is not None:
             carrier.preempt_gen += 1
+        if verdict in IN_A_CALL and self._rescue.may_leave(frame):
+            if self._rescue.still_there(g, frame) and not p.host.quiet():
+                self._rescuing = True
+                self._set_period(p.slice)
+                return g
+            return None
         if verdict is not Verdict.SAFE:
             self._refuse(p, g, frame, verdict)
             return None

@@ -22,6 +22,7 @@ from preemptio._preempt._tick import (
     TARGET,
     Ticker,
 )
+from preemptio._preempt._whose import Whose
 from tests.preempt._programs import run_program
 
 SLICE = 0.005
@@ -58,6 +59,7 @@ class Bench:
         self.preempted, self.charged, self.posted, self.searches = [], [], [], []
         self.queued = 0
         self.mask = False
+        self.ownership = SimpleNamespace(whose=lambda _frame: Whose.USER)
         self.extra = SimpleNamespace(refusals={}, async_safe_point=False)
         self.g = SimpleNamespace(status=RUNNING, preempt=False, extra=lambda: self.extra)
         self.calm = False
@@ -84,7 +86,14 @@ class Bench:
             request=self.request,
             preempt=self.preempt,
         )
-        self.ticker = Ticker(self.p, self, "none", print)
+        self.ticker = Ticker(self.p, self, "none", print, print)
+        self.waits = self.still_there = False
+        self.set_aside = []
+        self.ticker._rescue = SimpleNamespace(
+            may_leave=lambda _frame: self.waits,
+            still_there=lambda _g, _frame: self.still_there,
+            set_aside=lambda g, _frame: self.set_aside.append(g),
+        )
         self.ticker._source = self.source = Source()
         self.ticker._seeker = SimpleNamespace(armed=False, arm=lambda g, _frame: self.searches.append(g))
         self.ticker.arm()
@@ -180,6 +189,31 @@ class TestSlice:
         bench.verdict_now = Verdict.SAFE
         bench.tick()
         assert bench.p.carrier.preempt_gen == 3
+
+
+class TestBlocked:
+    """A step that waits in the operating system."""
+
+    def test_is_set_aside_in_its_call(self):
+        """If the tick before saw it there, and somebody else wants the CPU; it is neither refused nor searched."""
+        bench = Bench(Verdict.OPCODE)
+        bench.waits = True
+        bench.tick(3)
+        assert (bench.set_aside, bench.searches, bench.extra.refusals) == ([], [], {})
+        bench.still_there = True
+        bench.tick()
+        assert bench.set_aside == [bench.g]
+        bench.calm = True
+        bench.tick()
+        assert bench.set_aside == [bench.g]
+
+    @pytest.mark.parametrize("verdict", set(Verdict) - {Verdict.OPCODE, Verdict.STDLIB, Verdict.SAFE})
+    def test_is_left_alone_where_the_place_is_refused_for_another_reason(self, verdict):
+        """A mask, a debugger, an import: the rules stand."""
+        bench = Bench(verdict)
+        bench.waits = bench.still_there = True
+        bench.tick(3)
+        assert bench.set_aside == []
 
 
 class TestPeriod:

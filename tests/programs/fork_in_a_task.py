@@ -3,6 +3,7 @@
 Exit: 0
 """
 
+import asyncio
 import os
 import signal
 import warnings
@@ -35,7 +36,7 @@ async def main():
     hog = preemptio.go(spin, flag)
     await parked(hog)
     pid = await preemptio.go(forks)
-    _, status = os.waitpid(pid, 0)
+    _, status = await asyncio.to_thread(os.waitpid, pid, 0)
     assert os.waitstatus_to_exitcode(status) == 0, status
     before = preempted(hog)
     while preempted(hog) < before + 3:

@@ -3,6 +3,7 @@
 Exit: 0
 """
 
+import asyncio
 import os
 import sys
 import warnings
@@ -35,7 +36,7 @@ async def main():
     await parked(hog)
     pid = await preemptio.go(forks, hog)
     assert os.getpid() == parent, "the child runs its parent's loop"
-    _, status = os.waitpid(pid, 0)
+    _, status = await asyncio.to_thread(os.waitpid, pid, 0)
     assert os.waitstatus_to_exitcode(status) == 0, status
     flag.stop = True
     assert await hog
