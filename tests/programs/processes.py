@@ -1,6 +1,7 @@
 """multiprocessing by spawn and by fork, and a process pool, started from tasks beside a hog.
 
 Exit: 0
+May say: blocking call in a task
 """
 
 import asyncio
