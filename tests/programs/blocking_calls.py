@@ -116,6 +116,21 @@ async def deadlock():
     return await asyncio.gather(*[holds() for _ in range(3)]) == [True] * 3
 
 
+async def exclusion():
+    """An RLock belongs to the thread, and would let the next task in: who holds one blocks them all, as ever."""
+    lock, inside = threading.RLock(), []
+
+    async def sleeps():
+        with lock:
+            inside.append(True)
+            time.sleep(0.02)
+            assert len(inside) == 1
+            inside.pop()
+
+    await asyncio.gather(*[sleeps() for _ in range(3)])
+    return not inside
+
+
 async def cancelled():
     """What asked to be cancelled at a safe point is cancelled in its call."""
     lock = threading.Lock()
@@ -139,6 +154,7 @@ async def main():
         assert task.result(), blocks
         assert count > 20, (blocks, count)
     assert await deadlock()
+    assert await exclusion()
     assert await cancelled()
     together = [preemptio.go(sleep) for _ in range(4)]
     start = time.monotonic()
