@@ -5,10 +5,14 @@ import gc
 import signal
 import sys
 
+import hypothesis
 import pytest
 import uvloop
 
 import preemptio
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # a slow machine is not a counter-example
+hypothesis.settings.load_profile("untimed")
 
 BASES = {"asyncio": asyncio.SelectorEventLoop, "uvloop": uvloop.Loop}
 

@@ -1,9 +1,9 @@
 """Whole programs: what can only be seen from outside of the process.
 
 Each program runs once for each kind of loop, whose name is its argument. The last lines of its docstring declare what
-must come of it: `Exit: N` (negative: killed by that signal), and any number of `Says: text`, what
-the library must tell the user, or `May say: text`, what it may. Lines like `PREEMPTIO_SLICE=1ms` there are settings. A program that ends with status 0
-must have printed OK.
+must come of it: `Exit: N` (negative: killed by that signal), and any number of `Says: text`, what the library must tell
+the user, or `May say: text`, what it may. Lines like `PREEMPTIO_SLICE=1ms` there are settings. A program that ends with
+status 0 must have printed OK.
 """
 
 import os
