@@ -15,6 +15,7 @@ Each may import only what stands before it in this list: a test keeps that law.
 """
 
 from preemptio._aio import _waiting as _waiting
+from preemptio._aio._explain import explain as explain
 from preemptio._aio._go import go as go
 from preemptio._aio._loops import install as install, new_event_loop as new_event_loop
 from preemptio._aio._runner import run as run
@@ -33,5 +34,7 @@ from preemptio._errors import (
     UnsupportedError as UnsupportedError,
 )
 from preemptio._preempt._checkpointed import checkpointed as checkpointed
+from preemptio._preempt._held import register_lock_type as register_lock_type
+from preemptio._preempt._policy import SafePointPolicy as SafePointPolicy, preemptible as preemptible
 
 __version__ = "0.1.0"

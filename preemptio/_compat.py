@@ -14,6 +14,9 @@ from preemptio._errors import UnsupportedError
 
 OLDEST: Final = (3, 11)
 
+RELEASE: Final = sys.version_info[:2]
+"""For those who must know the layout of the interpreter's own structures."""
+
 
 def unsupported() -> str | None:
     """Say why this interpreter cannot run preemptio, or None."""

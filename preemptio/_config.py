@@ -8,7 +8,7 @@ What does not work:
   - one object per setting, each with its own way to parse: every error message is then worded differently.
 What we do: the body of `Config` is the table. A row is a frozen `Knob`, which is also the descriptor that
 reads it: an explicit assignment wins over the environment, which wins over the default. A *kind* (Duration,
-Integer, Choice, Names, Flags) knows one grammar: what it accepts, how to parse it, how to write it back.
+Integer, Choice, Places, Flags) knows one grammar: what it accepts, how to parse it, how to write it back.
 Nothing is cached: a read parses the environment again. Callers on a hot path read once and keep the value.
 Context: any thread. Not for signal handlers: reading allocates and may raise.
 """
@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Generic, Literal, Protocol, TypeAlias, TypeVar, get_args, overload
 
 from preemptio._errors import ConfigError
+from preemptio._places import Places
 
 Source: TypeAlias = Literal["auto", "itimer", "posix", "none"]
 """Who interrupts a G that does not come back by itself."""
@@ -148,29 +149,6 @@ class Choice(Generic[NameT]):
 
     def show(self, value: NameT) -> str:
         return value
-
-
-@dataclass(frozen=True, slots=True)
-class Names:
-    """Import names, in the order given. Text is split at commas; a stray comma is forgiven."""
-
-    @property
-    def accepts(self) -> str:
-        return "package names as written after `import`, separated by commas"
-
-    def parse(self, value: object) -> tuple[str, ...]:
-        names = value.split(",") if isinstance(value, str) else value
-        if not isinstance(names, (tuple, list)) or not all(isinstance(name, str) for name in names):
-            raise ValueError("it is not a list of names")
-        stripped = [name.strip() for name in names if name.strip()]
-        for name in stripped:
-            if not all(part.isidentifier() for part in name.split(".")):
-                # The usual slip is the name known to pip: "my-lib" for `import my_lib`.
-                raise ValueError(f"{name!r} cannot be the name of a package in an import statement")
-        return tuple(dict.fromkeys(stripped))
-
-    def show(self, value: tuple[str, ...]) -> str:
-        return ",".join(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -408,11 +386,22 @@ class Config:
     allow = Knob(
         env="PREEMPTIO_ALLOW",
         default=(),
-        kind=Names(),
+        kind=Places(),
         example="my_lib,other_lib.heavy",
-        unit="package names",
+        unit="names of code",
         doc="Third-party packages to treat as the program's own code, so that they may be preempted too. "
-        "Name only packages known to keep no shared state half changed between two awaits.",
+        "Name only packages known to keep no shared state half changed between two awaits. A single file or "
+        "function may be named as well.",
+    )
+    deny = Knob(
+        env="PREEMPTIO_DENY",
+        default=(),
+        kind=Places(),
+        example="my_app.db,my_app.jobs:Queue.take",
+        unit="names of code",
+        doc="Code that is never preempted, nor anything that it calls. Of `allow` and `deny` the more specific "
+        "entry counts: a function before a file before a module, a longer name before a shorter; at the same "
+        "place `deny`.",
     )
     debug = Knob(
         env="PREEMPTIO_DEBUG",

@@ -9,20 +9,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from types import CodeType, FrameType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from preemptio._core._g import G
     from preemptio._core._reasons import Verdict
-
-ADVICE: Final = {
-    "owner": "add the package to PREEMPTIO_ALLOW if its code may be interrupted between awaits",
-    "third party": "add the package to PREEMPTIO_ALLOW if its code may be interrupted between awaits",
-    "stdlib": "move the work out of the standard-library call, or into preemptio.go(function)",
-    "opcode": "one C call computes for longer than a slice; run it in asyncio.to_thread or a process",
-    "no owner": "only tasks are preempted: start the work with preemptio.go() instead of a callback",
-    "finalizer": "long work in __del__ cannot be interrupted",
-}
 
 
 def logger() -> Any:
@@ -37,7 +28,7 @@ def logger() -> Any:
     return structlog.wrap_logger(structlog.PrintLogger(sys.stderr))
 
 
-def report_refusal(g: G, verdict: Verdict, frame: FrameType) -> None:
+def report_refusal(g: G, verdict: Verdict, frame: FrameType, advice: str) -> None:
     """Say once per place that a task computes and cannot be preempted, and what to do about it."""
     logger().warning(
         "task cannot be preempted",
@@ -46,7 +37,7 @@ def report_refusal(g: G, verdict: Verdict, frame: FrameType) -> None:
         verdict=str(verdict),
         why=verdict.doc,
         where=f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_qualname}",
-        advice=ADVICE.get(str(verdict), ""),
+        advice=advice,
     )
 
 

@@ -20,6 +20,7 @@ from preemptio._aio import _steps
 from preemptio._aio._runtime import RuntimeLoop
 from preemptio._aio._task import Task
 from preemptio._errors import NotInstalledError
+from preemptio._preempt._policy import SafePointPolicy
 from preemptio._preempt._safepoint import GO_FRAMES
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def go(
     nice: int = 0,
     background: bool = False,
     cancel: Cancel = "await",
+    policy: SafePointPolicy | None = None,
     **kwargs: Any,
 ) -> Any:
     """Start a task, from a plain function, a coroutine function or a coroutine.
@@ -72,6 +74,7 @@ def go(
         background: run only when nothing else wants to.
         cancel: "await" is asyncio's way: CancelledError at the next await. "safepoint": wherever a preempted
             task stands, so that a loop that never awaits can be cancelled.
+        policy: whose code may be preempted in this task, added to what the loop's settings say.
         **kwargs: keyword arguments for `fn`.
 
     Returns:
@@ -79,7 +82,7 @@ def go(
 
     Raises:
         NotInstalledError: no loop runs in this thread, or the one that runs has no runtime.
-        TypeError: `fn` is neither callable nor a coroutine, or a coroutine came with arguments.
+        TypeError: `fn` is neither callable nor a coroutine, a coroutine came with arguments, or `policy` is no policy.
         ValueError: `nice` or `cancel` is not one of the values above.
 
     Source: proc.go, newproc.
@@ -96,8 +99,8 @@ def go(
     coro = _coroutine(fn, args, kwargs)
     try:
         loop = _loop()
-        if nice or cancel != "await":
-            _check_options(nice, cancel)
+        if nice or cancel != "await" or policy is not None:
+            _check_options(nice, cancel, policy)
         if background:
             _steps.background.add(coro)
         task = loop.create_task(coro, name=name, context=context)
@@ -113,10 +116,11 @@ def go(
             task.cancel()
         msg = f"the loop's task factory made a {type(task).__name__}, which cannot be a G; go() needs asyncio tasks"
         raise NotInstalledError(msg)
-    if nice or cancel != "await":
+    if nice or cancel != "await" or policy is not None:
         extra = g.extra()
         extra.nice = nice
         extra.cancel_at_safe_point = cancel == "safepoint"
+        extra.policy = policy
     return task
 
 
@@ -163,10 +167,13 @@ def _loop() -> RuntimeLoop:
     raise NotInstalledError(msg)
 
 
-def _check_options(nice: int, cancel: str) -> None:
+def _check_options(nice: int, cancel: str, policy: object) -> None:
     if nice not in NICE:
         msg = f"go(nice=...) is from -20 (most CPU) to 19 (least), not {nice!r}; background=True is below all"
         raise ValueError(msg)
     if cancel not in ("await", "safepoint"):
         msg = f'go(cancel=...) is "await" or "safepoint", not {cancel!r}'
         raise ValueError(msg)
+    if policy is not None and not isinstance(policy, SafePointPolicy):
+        msg = f"go(policy=...) is a SafePointPolicy, not {policy!r}: preemptio.SafePointPolicy(allow=['my_lib'])"
+        raise TypeError(msg)

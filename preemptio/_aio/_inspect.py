@@ -1,4 +1,4 @@
-"""Looking at Gs: `all_gs`. No registry of our own: asyncio knows its tasks, and a task knows its G.
+"""Looking at Gs and loops: `all_gs`, `counters`. No registry of our own: asyncio knows its tasks, a task its G.
 
 Context: any thread; the answer is a snapshot.
 """
@@ -6,11 +6,15 @@ Context: any thread; the answer is a snapshot.
 from __future__ import annotations
 
 import asyncio
+from types import MappingProxyType
 from typing import Any, Final
 from weakref import WeakSet
 
 from preemptio._aio._steps import adopt
+from preemptio._core._current import current_processor
 from preemptio._core._g import G
+from preemptio._core._refusals import Counters
+from preemptio._errors import NotInstalledError
 
 LOOPS: Final[WeakSet[Any]] = WeakSet()
 """Every loop with the runtime."""
@@ -31,3 +35,35 @@ def all_gs(loop: asyncio.AbstractEventLoop | None = None) -> list[G]:
     tasks: list[object] = [task for one in loops for task in asyncio.all_tasks(one)]
     # A foreign task type is not a G.
     return sorted((adopt(task) for task in tasks if isinstance(task, asyncio.Task)), key=lambda g: g.id)
+
+
+def counters(loop: asyncio.AbstractEventLoop | None = None) -> Counters:
+    """Return what the tick of a loop has done since the loop was made: refusals by verdict, preemptions by kind.
+
+    Args:
+        loop: by default the loop that runs in this thread.
+
+    Returns:
+        Counters: a frozen copy. The counts are never reset: the difference of two is what happened in between.
+
+    Raises:
+        NotInstalledError: no loop runs in this thread, or the loop has no runtime.
+
+    Context: any thread, if `loop` is given.
+
+    Example:
+        >>> import preemptio
+        >>> from preemptio import lowlevel
+        >>> async def main():
+        ...     return lowlevel.counters()
+        >>> preemptio.run(main())
+        Counters(refusals=..., preemptions=...)
+    """
+    p = current_processor()
+    found: Any = loop if loop is not None else p and p.host
+    ticker = getattr(found, "_ticker", None)
+    if ticker is None:
+        msg = "counters() needs a loop of preemptio: call it in a program started by preemptio.run(main())"
+        raise NotInstalledError(msg)
+    preemptions = {kind: n for kind, n in dict(ticker.preemptions).items() if n}
+    return Counters(MappingProxyType(dict(ticker.refusals)), MappingProxyType(preemptions))

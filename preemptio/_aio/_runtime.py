@@ -49,7 +49,7 @@ class RuntimeLoop:
         self._debug_flags = debug = config.debug
         self._schedtrace: SchedTrace | None = None
         self._p = p = Processor(self, config.slice, config.budget)
-        rules = SafePoints(policy=config.policy, allow=config.allow, async_off=debug.asyncpreemptoff)
+        rules = SafePoints(policy=config.policy, allow=config.allow, deny=config.deny, async_off=debug.asyncpreemptoff)
         self._rules = rules
         self._ticker = Ticker(p, rules, config.source, self._report_refusal, self._report_blocked)
         if debug.preemptall or debug.preemptrandom:
@@ -260,8 +260,8 @@ class RuntimeLoop:
             self._reported.add(("blocked", place.co_filename))
             report_blocked(g, place, line)
 
-    def _report_refusal(self, g: G, verdict: Verdict, frame: FrameType) -> None:
+    def _report_refusal(self, g: G, verdict: Verdict, frame: FrameType, advice: str) -> None:
         place = (str(verdict), frame.f_code.co_filename)
         if place not in self._reported and g.status is not DEAD:
             self._reported.add(place)
-            report_refusal(g, verdict, frame)
+            report_refusal(g, verdict, frame, advice)

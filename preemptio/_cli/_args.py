@@ -129,6 +129,9 @@ def _parsers() -> tuple[Parser, Parser]:
     text = "show versions, settings, and what works here"
     info = commands.add_parser("info", help=text, description=text.capitalize() + ".", allow_abbrev=False)
     info.add_argument("--json", action="store_true", help="print it as JSON")
+    info.add_argument(
+        "--verdicts", action="store_true", help="print why a task may not be preempted, and what to do about each"
+    )
     return parser, run
 
 

@@ -17,6 +17,7 @@ import os
 import platform
 import sys
 import sysconfig
+import textwrap
 import threading
 from difflib import get_close_matches
 from types import FrameType
@@ -26,10 +27,18 @@ from preemptio import __version__
 from preemptio._aio._loops import Loop, asyncio_base, default_base, new_event_loop, uvloop_class
 from preemptio._compat import unsupported
 from preemptio._config import KNOBS, config
+from preemptio._core._reasons import Verdict
 from preemptio._errors import PreemptioError
 from preemptio._preempt._sources import candidates
 
 PACKAGES: Final = ("greenlet", "uvloop", "structlog", "rich", "aiomonitor")
+
+WIDTH: Final = 100
+
+VERDICTS_HEAD: Final = (
+    "A step that has used its slice is preempted when every rule says safe. Else the first rule that objects is "
+    "counted in task.g.refusals, and named by print(preemptio.explain()) and print(task.g.why_not_preempted())."
+)
 
 SOURCES: Final = {
     "itimer": "setitimer(ITIMER_REAL), takes SIGALRM",
@@ -40,6 +49,10 @@ SOURCES: Final = {
 
 def info(options: argparse.Namespace) -> int:
     """Print the facts; return 0."""
+    if options.verdicts:
+        rows = verdicts()
+        print(json.dumps(rows, indent=2) if options.json else "\n".join(verdict_lines(rows)))
+        return 0
     found = facts()
     print(json.dumps(found, indent=2) if options.json else "\n".join(lines(found)))
     return 0
@@ -56,6 +69,24 @@ def facts() -> dict[str, Any]:
         "unknown_variables": _unknown_variables(),
         "support": _support(),
     }
+
+
+def verdicts() -> list[dict[str, str]]:
+    """Return the table of verdicts."""
+    return [{"verdict": str(verdict), "meaning": verdict.doc, "advice": verdict.advice} for verdict in Verdict]
+
+
+def verdict_lines(rows: list[dict[str, str]]) -> list[str]:
+    """Lay the table out as text: a paragraph each, since a sentence does not fit into a column."""
+    text = [*textwrap.wrap(VERDICTS_HEAD, WIDTH), ""]
+    indent = " " * (max(len(row["verdict"]) for row in rows) + 4)
+    for row in rows:
+        head = f"  {row['verdict']}".ljust(len(indent))
+        text += textwrap.wrap(row["meaning"], WIDTH, initial_indent=head, subsequent_indent=indent)
+        if row["advice"]:
+            first = f"{indent}-> "
+            text += textwrap.wrap(row["advice"], WIDTH, initial_indent=first, subsequent_indent=f"{indent}   ")
+    return text
 
 
 def _versions() -> dict[str, str]:

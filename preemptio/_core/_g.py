@@ -12,12 +12,14 @@ code through `nopreempt`. Everything is written in the loop's thread only; other
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable, Mapping
 from types import CodeType, MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from preemptio._core._gstatus import IDLE, Gstatus
 from preemptio._core._reasons import PreemptKind, Verdict, WaitReason
+from preemptio._core._refusals import LastRefusal, Refusals
 
 if TYPE_CHECKING:
     from preemptio._core._parked import Parked
@@ -36,9 +38,11 @@ class GExtra:
         "charged",
         "cpu_time",
         "delivered_cancels",
+        "last_refusal",
         "mark_seen",
         "nice",
         "parked",
+        "policy",
         "preempt_off",
         "preempt_stop",
         "preemptions",
@@ -58,9 +62,11 @@ class GExtra:
         self.background = False  # runs only when nothing else wants to; set at its birth
         self.preemptions: dict[PreemptKind, int] = {}
         self.refusals: dict[Verdict, int] = {}
+        self.last_refusal: LastRefusal | None = None  # not the frame, which would keep its variables alive
         self.preempt_stop = False  # stop (PREEMPTED) instead of giving way; set by a suspender
         self.async_safe_point = False  # stopped at an asynchronous safe point: its frames are known conservatively
         self.preempt_off: tuple[str, ...] = ()  # reasons of the nopreempt regions it is in, innermost last
+        self.policy: Any = None  # go(policy=...): the SafePointPolicy that is added to the loop's
         self.parked: Parked | None = None  # where it stands while it is off its carrier in mid-step
         self.waiting_on: Any = None  # the future that preempt.wait() parked on
         self.cancel_at_safe_point = False  # go(cancel="safepoint")
@@ -128,8 +134,7 @@ class G:
         """Where the task was created, as `file:line in function`; the code outside asyncio and preemptio."""
         if self.site_code is None:
             return "unknown"
-        line = line_of(self.site_code, self.site_lasti)
-        return f"{self.site_code.co_filename}:{line} in {self.site_code.co_qualname}"
+        return place_of(self.site_code, self.site_lasti)
 
     @property
     def cpu_time(self) -> float:
@@ -147,6 +152,11 @@ class G:
         return self._extra.background
 
     @property
+    def policy(self) -> Any:
+        """The `SafePointPolicy` that it was started with, or None; it is added to the loop's."""
+        return self._extra.policy
+
+    @property
     def preemptions(self) -> Mapping[PreemptKind, int]:
         """How often the CPU was taken from it, by kind."""
         return MappingProxyType(self._extra.preemptions)
@@ -155,6 +165,28 @@ class G:
     def refusals(self) -> Mapping[Verdict, int]:
         """How often it could not be stopped when it should have been, by verdict."""
         return MappingProxyType(self._extra.refusals)
+
+    def why_not_preempted(self) -> Refusals:
+        """Return why it was not preempted when it should have been: the last refusal, and the count of each. Print it.
+
+        Returns:
+            Refusals: a frozen record; its text is "it was never refused" where that is so.
+
+        Context: any thread, any state of the G. What stands now is told by `preemptio.explain(g=g)`.
+
+        Example:
+            >>> import preemptio
+            >>> from preemptio.lowlevel import current_g
+            >>> async def main():
+            ...     print(current_g().why_not_preempted())
+            >>> preemptio.run(main())
+            it was never refused
+        """
+        last, counts = self._extra.last_refusal, MappingProxyType(dict(self._extra.refusals))
+        if last is None:
+            return Refusals(None, "", 0, 0.0, counts)
+        verdict, code, lasti, at = last
+        return Refusals(verdict, place_of(code, lasti), counts.get(verdict, 0), time.monotonic() - at, counts)
 
     @property
     def preempt_stop(self) -> bool:
@@ -208,6 +240,11 @@ class G:
     def __repr__(self) -> str:
         """Show id, name and status."""
         return f"<G {self.id} {self.name!r} {self.status}>"
+
+
+def place_of(code: CodeType, lasti: int) -> str:
+    """Return `file:line in function` of an instruction."""
+    return f"{code.co_filename}:{line_of(code, lasti)} in {code.co_qualname}"
 
 
 def line_of(code: CodeType, lasti: int) -> int:

@@ -38,9 +38,14 @@ class GCFence:
             gc.callbacks.remove(self._on_gc)
             self._collecting = False
 
-    def closed(self) -> bool:
-        """Report whether a switch would be inside a collection; also true once when the fence had been torn down."""
+    def closed(self, *, peek: bool = False) -> bool:
+        """Report whether a switch would be inside a collection; also true once when the fence had been torn down.
+
+        `peek` leaves it torn down: the tick that finds it so must be told.
+        """
         if self._on_gc not in gc.callbacks:
+            if peek:
+                return True
             self._collecting = False
             gc.callbacks.insert(0, self._on_gc)
             return True

@@ -1,4 +1,4 @@
-"""Which instruction a frame stands at: the only file that reads bytecode.
+"""Which instruction a frame stands at. What surrounds it is `_blocks`.
 
 Problem. A Python signal handler runs at the interpreter's check points, but also deep inside C functions that poll
 for signals (repr, big integers, re, json, a buffered writer with its own lock held). Switching away inside one of

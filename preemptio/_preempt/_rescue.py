@@ -12,7 +12,7 @@ What we do. A step is blocked when two ticks in a row find it at the same place,
 to wait (`WAITS`, or a module of the standard library that is written for threads), and the kernel says that the thread
 went to sleep by itself in between. To be wrong about the last part costs nothing then: at a call that waits others may
 always run, as at an await. The same frames as ever must not be below it: no async-aware library, no import, no
-logging, no asyncio.
+logging, no asyncio. Nor may the step hold an RLock, which belongs to the thread and would let the next task in.
 
 Invariants. What is set aside here is inside a C function; it is only ever resumed, never restarted. Where the kernel
 counts no switches per thread (not Linux) nothing is rescued.
@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Final
 
 from preemptio._core._headroom import CannotLeaveError, NoRoomError
 from preemptio._preempt._callee import callee
+from preemptio._preempt._held import holds_as_thread
 from preemptio._preempt._safepoint import COROUTINE, GO_FRAMES
 from preemptio._preempt._whose import Whose
 
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     from preemptio._core._g import G
     from preemptio._core._processor import Processor
-    from preemptio._preempt._whose import Ownership
+    from preemptio._preempt._safepoint import SafePoints
 
 WAITS: Final = {
     "time": {"sleep"},
@@ -86,10 +87,10 @@ LOOK_SOON: Final = 0.000_2
 class Rescue:
     """One ticker's dealings with steps that block."""
 
-    def __init__(self, p: Processor, ownership: Ownership, report: Callable[[G, CodeType, int], None]) -> None:
+    def __init__(self, p: Processor, rules: SafePoints, report: Callable[[G, CodeType, int], None]) -> None:
         """Start with nothing seen; `report` tells the user of the first such call in a file."""
         self._p = p
-        self._whose = ownership.whose
+        self._rules = rules
         self._report = report
         self._seen: tuple[int, CodeType, int] | None = None
         self._switches = -1
@@ -139,14 +140,23 @@ class Rescue:
         at: FrameType | None = frame
         while at is not None:
             if at.f_code.co_flags & COROUTINE:
-                return at.f_code in GO_FRAMES or self._whose(at) is Whose.USER
+                return not holds_as_thread(frame) and (at.f_code in GO_FRAMES or self._whose(at) is Whose.USER)
             whose = self._whose(at)
-            if whose in {Whose.IMPORT, Whose.ASYNC_LIBRARY, Whose.RUNTIME} or at.f_code.co_name == "__del__":
+            if (
+                whose in {Whose.IMPORT, Whose.ASYNC_LIBRARY, Whose.RUNTIME, Whose.DENIED}
+                or at.f_code.co_name == "__del__"
+            ):
                 return False
             if whose is Whose.STDLIB and not self._thread_module(at):
                 return False
             at = at.f_back
         return False
+
+    def _whose(self, frame: FrameType) -> Whose:
+        """Ask with the policy of the G whose step runs."""
+        step = self._p.step
+        rules = self._rules if step is None else self._rules.of(step[0])
+        return rules.ownership.whose(frame)
 
     def _thread_module(self, frame: FrameType) -> bool:
         name = str(frame.f_globals.get("__name__", ""))

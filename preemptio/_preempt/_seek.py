@@ -41,7 +41,7 @@ EVENTS: Final = 500
 DEPTH: Final = 64
 """Frames that get a local trace function; a deeper recursion is met again at its next entry."""
 
-NOT_OURS: Final = frozenset({Verdict.STDLIB, Verdict.IMPORT, Verdict.RUNTIME, Verdict.THIRD_PARTY})
+NOT_OURS: Final = frozenset({Verdict.STDLIB, Verdict.IMPORT, Verdict.RUNTIME, Verdict.THIRD_PARTY, Verdict.DENIED})
 """Verdicts at an entry that make the lines of that frame not worth tracing; what it calls still is."""
 
 Trace = Callable[[FrameType, str, Any], Any]

@@ -30,9 +30,10 @@ from preemptio._core._gstatus import RUNNING
 from preemptio._core._headroom import CannotLeaveError, NoRoomError
 from preemptio._core._reasons import PreemptKind, Verdict
 from preemptio._log import report_internal
-from preemptio._preempt import _process
+from preemptio._preempt import _cframes, _process
 from preemptio._preempt._deliver import Delivery
 from preemptio._preempt._everywhere import Everywhere
+from preemptio._preempt._explain import advise, beyond
 from preemptio._preempt._gcfence import FENCE
 from preemptio._preempt._gil import GilShare
 from preemptio._preempt._rescue import LOOK_SOON, Rescue
@@ -41,7 +42,7 @@ from preemptio._preempt._sources import NullSource, TickSource, open_source
 from preemptio._preempt._wakeups import Wakeups
 
 if TYPE_CHECKING:
-    from preemptio._core._g import G
+    from preemptio._core._g import G, GExtra
     from preemptio._core._processor import Processor
     from preemptio._preempt._safepoint import SafePoints
 
@@ -67,6 +68,9 @@ BACK_OFF_MAX: Final = 32
 REPORT_AFTER: Final = 20
 """Refusals of one step after which the user is told, once per place."""
 
+SHORT: Final = frozenset({Verdict.MASKED, Verdict.LOCK})
+"""Verdicts of regions that are short by their nature, and the user's own wish: no rarer ticks, no report."""
+
 IN_A_CALL: Final = frozenset({Verdict.OPCODE, Verdict.STDLIB})
 """Verdicts of a place where a step may be blocked in the operating system."""
 
@@ -82,11 +86,11 @@ class Ticker:
         p: Processor,
         rules: SafePoints,
         choice: str,
-        report: Callable[[G, Verdict, FrameType], None],
+        report: Callable[[G, Verdict, FrameType, str], None],
         report_blocked: Callable[[G, CodeType, int], None],
     ) -> None:
         """Make a ticker that is not started; `report` tells the user of a step that stays refused."""
-        self._rescue = Rescue(p, rules.ownership, report_blocked)
+        self._rescue = Rescue(p, rules, report_blocked)
         self._rescuing = False  # what the look decided: to set the G aside in a blocking call; writer: _overrun
         self._p = p
         self._rules = rules
@@ -104,6 +108,8 @@ class Ticker:
         self._refused_tick = -1
         self._broken = False
         self._looking = False  # writer: on_tick
+        self.refusals: dict[Verdict, int] = {}  # of all Gs since the loop was made, as is the next
+        self.preemptions: dict[PreemptKind, int] = {}
         self._started = False
 
     @property
@@ -152,6 +158,7 @@ class Ticker:
             self._source.stop()
             self._take(open_source(self._choice, self.on_tick))
         self._pid = os.getpid()
+        _cframes.learn()
         p.seen = -1
         p.cpu_mark = time.thread_time()
         self._idle = 0
@@ -305,6 +312,8 @@ class Ticker:
                 self._set_period(p.slice)
                 return g
             return None
+        if verdict is Verdict.RUNTIME and self._seeker.armed:
+            return None  # it landed in the search, which goes on
         if verdict is not Verdict.SAFE:
             self._refuse(p, g, frame, verdict)
             return None
@@ -326,11 +335,12 @@ class Ticker:
             self._seeker.disarm()
         extra = g.extra()
         extra.async_safe_point = True
+        self.preemptions[kind] = self.preemptions.get(kind, 0) + 1
         try:
             exc = self._p.preempt(g, kind)
         except (NoRoomError, CannotLeaveError) as why:
-            verdict = Verdict.STACK if isinstance(why, NoRoomError) else Verdict.GC
-            extra.refusals[verdict] = extra.refusals.get(verdict, 0) + 1
+            self.preemptions[kind] -= 1  # it was none
+            self._count(extra, frame, Verdict.STACK if isinstance(why, NoRoomError) else Verdict.GC)
             return None
         finally:
             extra.async_safe_point = False
@@ -351,16 +361,22 @@ class Ticker:
             return self._inject(g, PreemptKind.SEEK, frame)
         return None
 
+    def _count(self, extra: GExtra, frame: FrameType, verdict: Verdict) -> None:
+        """Count a refusal, of the G and of the loop, and keep the last; see _refusals.py."""
+        extra.refusals[verdict] = extra.refusals.get(verdict, 0) + 1
+        self.refusals[verdict] = self.refusals.get(verdict, 0) + 1
+        extra.last_refusal = verdict, frame.f_code, frame.f_lasti, time.monotonic()
+
     def _refuse(self, p: Processor, g: G, frame: FrameType, verdict: Verdict) -> None:
-        refusals = g.extra().refusals
-        refusals[verdict] = refusals.get(verdict, 0) + 1
+        self._count(g.extra(), frame, verdict)
         if self._refused_tick != p.schedtick:
             self._refused_tick, self._refused = p.schedtick, 0
         self._refused += 1
         if verdict not in HOPELESS and not self._seeker.armed:
             self._seeker.arm(g, frame)
-        if self._refused > BACK_OFF_AFTER and verdict is not Verdict.MASKED:  # a mask is short by its nature
+        if self._refused > BACK_OFF_AFTER and verdict not in SHORT:
             stretch = min(2 ** (self._refused - BACK_OFF_AFTER), BACK_OFF_MAX)
             self._set_period(p.slice * stretch)
-        if self._refused == REPORT_AFTER and verdict is not Verdict.MASKED:  # a mask is the user's own wish
-            p.host.post(self._report, g, verdict, frame)
+        if self._refused == REPORT_AFTER and verdict not in SHORT:
+            verdict = beyond(self._rules, g, verdict, frame)
+            p.host.post(self._report, g, verdict, frame, advise(self._rules, g, verdict, frame))

@@ -11,7 +11,7 @@ Context: tick handler.
 from __future__ import annotations
 
 import sys
-from types import FunctionType, MethodType
+from types import FrameType, FunctionType, MethodType
 
 _monitoring = getattr(sys, "monitoring", None)  # 3.12+
 
@@ -35,3 +35,13 @@ def debugger_present() -> bool:
     if isinstance(tracer, MethodType) and not isinstance(tracer.__self__, OwnTracer):
         return True
     return _monitoring is not None and _monitoring.get_tool(_monitoring.DEBUGGER_ID) is not None
+
+
+def traced_frame(frame: FrameType) -> FrameType:
+    """Return the frame that a debugger has stopped, if `frame` is above the debugger's own: at its prompt."""
+    tracer = sys.gettrace()
+    code = getattr(getattr(tracer, "__func__", tracer), "__code__", None)
+    at: FrameType | None = frame
+    while at is not None and at.f_code is not code:
+        at = at.f_back
+    return frame if at is None or at.f_back is None else at.f_back

@@ -10,6 +10,7 @@ import pytest
 
 import preemptio
 from preemptio._config import KNOBS
+from preemptio._core._reasons import Verdict
 
 
 def facts(result):
@@ -93,3 +94,26 @@ def test_signals_are_given_back():
     before = signal.getsignal(signal.SIGALRM), signal.getitimer(signal.ITIMER_REAL), os.environ.copy()
     gather()
     assert (signal.getsignal(signal.SIGALRM), signal.getitimer(signal.ITIMER_REAL), os.environ.copy()) == before
+
+
+def test_verdicts_as_text(cli):
+    """Every verdict with its meaning and what to do about it; it fits 100 columns and has no control characters."""
+    result = cli("info", "--verdicts")
+    assert (result.returncode, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
+    assert all(line.isprintable() and len(line) <= 100 for line in lines)
+    words = " ".join(result.stdout.split())
+    for verdict in Verdict:
+        advice = f" -> {verdict.advice}" if verdict.advice else ""
+        assert f" {verdict} {verdict.doc}{advice}" in words
+
+
+def test_verdicts_as_json(cli):
+    """The table of the source, and nothing else."""
+    rows = facts(cli("info", "--verdicts", "--json"))
+    assert rows == [{"verdict": str(v), "meaning": v.doc, "advice": v.advice} for v in Verdict]
+
+
+def test_verdicts_are_printed_on_request_only(cli):
+    """A bug report does not need them."""
+    assert Verdict.STDLIB.doc not in cli("info").stdout

@@ -20,6 +20,7 @@ DEFAULTS = {
     "grace": 2.0,
     "policy": "user",
     "allow": (),
+    "deny": (),
     "debug": DebugFlags(asyncpreemptoff=False, schedtrace=0, scheddetail=False),
 }
 
@@ -49,6 +50,10 @@ GOOD = [
     ("allow", "one", ("one",)),
     ("allow", "one, two.deep,", ("one", "two.deep")),
     ("allow", "one,two,one", ("one", "two")),
+    ("allow", "/srv/app, one:f", ("/srv/app", "one:f")),
+    ("deny", "one.two:Class.method,one", ("one.two:Class.method", "one")),
+    ("deny", "/srv/app/../jobs.py", ("/srv/jobs.py",)),
+    ("deny", "one:f.<locals>.g", ("one:f.<locals>.g",)),
     ("debug", "asyncpreemptoff=1", DebugFlags(asyncpreemptoff=True)),
     ("debug", "schedtrace=1000", DebugFlags(schedtrace=1000)),
     ("debug", "schedtrace=1000, scheddetail = 1", DebugFlags(schedtrace=1000, scheddetail=True)),
@@ -78,6 +83,9 @@ BAD = [
     ("policy", "all", "no such choice"),
     ("allow", "my-lib", "'my-lib' cannot be the name of a package"),
     ("allow", "one..two", "'one..two' cannot be the name of a package"),
+    ("deny", "one:f()", "'f()' cannot be the __qualname__ of a function"),
+    ("deny", "/", "'/' is no path to name"),
+    ("deny", "one:two:three", "'two:three' cannot be the __qualname__ of a function"),
     ("debug", "asyncpreemptof=1", "known keys are asyncpreemptoff, schedtrace, scheddetail, preemptall, preemptrandom"),
     ("debug", "preemptrandom=1", "the value of preemptrandom is '1': it is not a seed and a share"),
     ("debug", "preemptrandom=1:1.5", "the share is not between 0 and 1"),
@@ -100,6 +108,7 @@ BAD_ASSIGNED = [
     ("policy", 1, "no such choice"),
     ("allow", 7, "not a list of names"),
     ("allow", ("one", None), "not a list of names"),
+    ("deny", {"one"}, "not a list of names"),
     ("debug", {"schedtrace": 1}, "neither text nor DebugFlags"),
     ("debug", DebugFlags(schedtrace=-1), "the value of schedtrace is -1"),
 ]

@@ -23,11 +23,11 @@ def escaped(doc):
 
 
 def reasons(name):
-    """Return label and doc of each member of an enum of reasons."""
+    """Return label, doc and, where there is one, advice of each member of an enum of reasons."""
     values = [
         ast.literal_eval(node.value) for node in class_body(CORE / "_reasons.py", name) if type(node) is ast.Assign
     ]
-    return [(label, escaped(doc)) for label, doc in values if label]
+    return [(label, *map(escaped, columns)) for label, *columns in values if label]
 
 
 def statuses():
@@ -55,8 +55,15 @@ def table(page, heading):
     ],
 )
 def test_every_reason_has_its_row(enum, page, heading):
-    """The table lists every member, in the enum's order, with its doc and nothing else."""
-    assert table(page, heading) == [f"| `{label}` | {doc} |" for label, doc in reasons(enum)]
+    """The table lists every member, in the enum's order, with its doc, and its advice, and nothing else."""
+    assert table(page, heading) == [f"| `{label}` | {' | '.join(columns)} |" for label, *columns in reasons(enum)]
+
+
+def test_every_refusal_has_an_advice():
+    """One line of what to type or to change for each, and none where there is nothing to be done."""
+    advice = {label: text for label, _, text in reasons("Verdict")}
+    assert [label for label, text in advice.items() if not text] == ["safe"]
+    assert not [text for text in advice.values() if "\n" in text or "|" in text or len(text) > 110]
 
 
 def test_every_state_has_its_row():
@@ -69,3 +76,10 @@ def test_every_class_of_code_has_its_row():
     body = class_body(ROOT / "preemptio" / "_preempt" / "_whose.py", "Whose")
     labels = [node.value.value for node in body if isinstance(node, ast.Assign)]
     assert [row.split(" | ")[0] for row in table("guarantee.md", "class")] == [f"| `{label}`" for label in labels]
+
+
+def test_every_pure_module_has_its_row():
+    """The page lists the modules of the standard library that may be preempted, each with its argument."""
+    tree = ast.parse((ROOT / "preemptio" / "_preempt" / "_purelist.py").read_text())
+    (pure,) = [ast.literal_eval(node.value) for node in tree.body if isinstance(node, ast.AnnAssign)]
+    assert table("pure-modules.md", "module") == [f"| `{name}` | {escaped(why)} |" for name, why in pure.items()]

@@ -1,5 +1,6 @@
 """What the pages show works: Python blocks run, commands parse, links lead somewhere, figures are those measured."""
 
+import doctest
 import os
 import pathlib
 import re
@@ -17,6 +18,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(
     r"(?:^<!-- not run: (?P<why>.+) -->\n)?^```(?P<kind>\w+)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL
 )
+OUTPUT = re.compile(r"\n*^```text\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)")
 
 
@@ -28,6 +30,7 @@ class Block(NamedTuple):
     kind: str
     body: str
     why: str | None  # it is not run
+    output: str | None  # what it prints, in the text block behind it, with `...` for what differs
 
     @property
     def name(self):
@@ -40,7 +43,8 @@ def blocks():
         text = page.read_text()
         for found in BLOCK.finditer(text):
             line = text.count("\n", 0, found.start("kind")) + 1
-            yield Block(page.name, line, found["kind"], found["body"], found["why"])
+            behind = OUTPUT.match(text, found.end())
+            yield Block(page.name, line, found["kind"], found["body"], found["why"], behind and behind["body"])
 
 
 BLOCKS = list(blocks())
@@ -57,7 +61,7 @@ COMMANDS = [
 @pytest.mark.slow
 @pytest.mark.parametrize("block", [b for b in PYTHON if b.why is None], ids=lambda block: block.name)
 def test_python_block_runs(block, tmp_path):
-    """It is a whole program: it ends with status 0 and complains about nothing."""
+    """It is a whole program: it ends with status 0, complains about nothing and prints what the page says it does."""
     path = tmp_path / "snippet.py"
     path.write_text(block.body)
     environ = {name: value for name, value in os.environ.items() if not name.startswith("PREEMPTIO_")}
@@ -66,6 +70,9 @@ def test_python_block_runs(block, tmp_path):
     ran = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=30, check=False)
     said = [line for line in ran.stderr.splitlines() if "[warning  ]" not in line]  # what the runtime reports
     assert (ran.returncode, said) == (0, [])
+    if block.output is not None:
+        flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE  # a column's width depends on the paths
+        assert doctest.OutputChecker().check_output(block.output, ran.stdout, flags), ran.stdout
 
 
 @pytest.mark.parametrize("block", [b for b in PYTHON if b.why is not None], ids=lambda block: block.name)
@@ -106,8 +113,9 @@ def test_links_lead_somewhere(page):
 
 
 def test_every_fence_is_closed_and_known():
-    """Each block is Python, a console session, or knobs.md's shell line; none is missed by the pattern."""
-    assert {block.kind for block in BLOCKS} <= {"python", "console", "sh"}
+    """Each block is Python, what Python prints, a console session, or knobs.md's shell line; none is missed."""
+    assert {block.kind for block in BLOCKS} <= {"python", "text", "console", "sh"}
+    assert len([b for b in BLOCKS if b.kind == "text"]) == len([b for b in PYTHON if b.output is not None])
     assert sum(page.read_text().count("```") for page in PAGES) == 2 * len(BLOCKS)
 
 

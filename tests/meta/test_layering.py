@@ -11,10 +11,11 @@ FILES = {path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text("utf-8")
 # What each part may import of the library, itself apart. An import for annotations counts like any other.
 LAW = {
     "_errors": set(),
-    "_config": {"_errors"},
+    "_places": set(),
+    "_config": {"_errors", "_places"},
     "_compat": {"_errors"},
     "_log": {"_core"},  # for annotations: what it speaks of are the nouns
-    "_core": {"_errors", "_config", "_compat", "_log"},
+    "_core": {"_errors", "_config", "_compat", "_log", "_places"},
 }
 LAW["_preempt"] = LAW["_core"] | {"_core"}
 LAW["_aio"] = LAW["_preempt"] | {"_preempt"}
@@ -28,10 +29,10 @@ HOMES = {
     "uvloop": ("_aio/_loops.py",),
     "structlog": ("_log.py",),
     "dis": ("_preempt/_opcodes.py", "_preempt/_callee.py"),
-    "opcode": ("_preempt/_opcodes.py",),
+    "opcode": ("_preempt/_opcodes.py", "_preempt/_blocks.py", "_preempt/_cframes.py"),
     "greenlet": ("_core/",),
     "signal": ("_preempt/_sources.py", "_preempt/_wakeups.py", "_cli/"),
-    "ctypes": ("_preempt/_sources.py",),
+    "ctypes": ("_preempt/_sources.py", "_preempt/_iframe.py"),
 }
 
 # Attributes with one home.

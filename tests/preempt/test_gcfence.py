@@ -48,6 +48,14 @@ class TestClosed:
         gc.collect()
         assert not fence.closed()
 
+    def test_a_peek_leaves_a_lost_fence_lost(self, fence):
+        """Closed, as it is to a tick; but the tick has to find it so itself."""
+        gc.callbacks.remove(fence._on_gc)
+        assert fence.closed(peek=True)
+        assert fence._on_gc not in gc.callbacks
+        assert fence.closed()
+        assert not fence.closed(peek=True)
+
     def test_closed_in_a_finalizer_of_a_collection(self, fence):
         """The collector's lists are on the C stack then."""
         assert collect_a_cycle(fence) == [True]

@@ -5,9 +5,11 @@
 
 import asyncio
 import contextlib
+import ctypes
 import gc
 import importlib
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -22,8 +24,8 @@ from preemptio.lowlevel import current_g
 pytestmark = pytest.mark.loop
 
 
-def rules(policy="user", allow=(), async_off=False):
-    return SafePoints(policy=policy, allow=allow, async_off=async_off)
+def rules(policy="user", allow=(), deny=(), async_off=False):
+    return SafePoints(policy=policy, allow=allow, deny=deny, async_off=async_off)
 
 
 def ask(depth=0, certain=True, g=None, **knobs):
@@ -260,6 +262,42 @@ def test_a_library_coroutine_owns_its_step(site):
         return [await plain.call(ask_here), await plain.call(lambda: ask(allow=("plain_lib",)))]
 
     assert preemptio.run(main()) == [Verdict.OWNER, Verdict.SAFE]
+
+
+def test_lock():
+    """A thread lock that a frame of the step holds; the spellings are in test_held.py."""
+
+    lock = threading.Lock()
+
+    def locked():
+        with lock:
+            return [ask(), ask_here()]
+
+    assert in_a_task(locked) == [Verdict.LOCK] * 2
+
+
+def test_c_frame():
+    """C code that must not be left is below; which is, is in test_cframes.py."""
+    said = []
+    called_back = ctypes.CFUNCTYPE(None)(lambda: said.append(ask()))
+
+    def call():
+        called_back()
+
+    in_a_task(call)
+    assert said == [Verdict.C_FRAME]
+
+
+def test_denied():
+    """Named by the user, in whatever class it was; also where the rest of the rule is off. More: test_policy.py."""
+    deny = (f"{__name__}:ask_denied",)
+    assert in_a_task(lambda: [ask(deny=deny), ask_denied(deny=deny)]) == [Verdict.SAFE, Verdict.DENIED]
+    assert in_a_task(lambda: ask_denied(deny=deny, policy="any")) is Verdict.DENIED
+
+
+def ask_denied(**knobs):
+    """Ask, in a function that is denied."""
+    return ask(**knobs)
 
 
 def test_policy_any_asks_nobody_whose_code_it_is():

@@ -103,6 +103,12 @@ class Bench:
             raise self.verdict_now
         return self.verdict_now
 
+    def of(self, _g):
+        return self
+
+    def walk(self, frame):
+        return Verdict.SAFE, frame
+
     def request(self, g):
         g.preempt = True
 
@@ -132,6 +138,7 @@ class TestSlice:
         bench.tick()
         assert bench.preempted == [(PreemptKind.ASYNC, True)]
         assert bench.extra.async_safe_point is False
+        assert (bench.ticker.preemptions, bench.ticker.refusals) == ({PreemptKind.ASYNC: 1}, {})
 
     def test_a_new_step_at_every_look_is_left_alone(self):
         """Short steps are never preempted; each look ends the batch, so that I/O is polled."""
@@ -309,7 +316,8 @@ class TestRefusal:
         """What a dump shows; and the next checkpoint gives way."""
         bench = Bench(verdict)
         bench.tick(4)
-        assert bench.extra.refusals == {verdict: 3}
+        assert bench.extra.refusals == bench.ticker.refusals == {verdict: 3}
+        assert bench.ticker.preemptions == {}
         assert bench.g.preempt
         assert bench.preempted == []
 
@@ -319,6 +327,18 @@ class TestRefusal:
         bench = Bench(verdict)
         bench.tick(2)
         assert bench.searches == ([] if verdict in HOPELESS else [bench.g])
+
+    def test_the_last_one_is_kept(self):
+        """Verdict, code and instruction, and when; not the frame, which would keep its variables alive."""
+        bench = Bench(Verdict.STDLIB)
+        bench.tick(2)
+        before = bench.extra.last_refusal
+        assert before[:2] == (Verdict.STDLIB, Bench.tick.__code__)
+        assert 0 <= before[2] < len(Bench.tick.__code__.co_code)
+        bench.verdict_now = Verdict.IMPORT
+        bench.tick()
+        assert bench.extra.last_refusal[0] is Verdict.IMPORT
+        assert before[3] <= bench.extra.last_refusal[3] <= time.monotonic()
 
     def test_a_mask_is_one(self):
         """Whose ever it is, the step's or an eager task's: the rules need not be asked."""
@@ -340,8 +360,9 @@ class TestRefusal:
         bench.tick(REPORT_AFTER)
         assert bench.posted == []
         bench.tick(200)
-        ((report, g, verdict, frame),) = bench.posted
+        ((report, g, verdict, frame, advice),) = bench.posted
         assert (report, g, verdict, frame.f_code) == (print, bench.g, Verdict.STDLIB, Bench.tick.__code__)
+        assert advice == Verdict.STDLIB.advice
 
     def test_no_room_on_the_stack_is_a_refusal(self):
         """The step goes on as if it had been refused for its place."""
@@ -352,7 +373,9 @@ class TestRefusal:
         bench = Bench()
         bench.p.preempt = no_room
         bench.tick(2)
-        assert bench.extra.refusals == {Verdict.STACK: 1}
+        assert bench.extra.refusals == bench.ticker.refusals == {Verdict.STACK: 1}
+        assert bench.extra.last_refusal[0] is Verdict.STACK
+        assert not any(bench.ticker.preemptions.values())
         assert bench.extra.async_safe_point is False
 
     def test_an_error_of_the_rules_is_reported_not_raised(self):

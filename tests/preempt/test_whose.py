@@ -14,20 +14,12 @@ from preemptio._preempt._whose import PURE_MODULES, Ownership, Whose
 
 STDLIB = Path(sysconfig.get_paths()["stdlib"])
 
-# Modules of the list that have no Python source here, and so no frames; the others must exist.
-EXCUSED = {
-    "_pydatetime": "new in 3.12; before that it was all of datetime.py",
-    "math": "written in C",
-    "unicodedata": "written in C",
-}
-
-
 # fmt: off
 STATEFUL = [
     "asyncio", "asyncio.queues", "asyncio.base_events", "threading", "logging", "logging.handlers", "queue", "socket",
     "ssl", "selectors", "functools", "contextlib", "contextvars", "concurrent.futures.thread", "multiprocessing.pool",
     "subprocess", "tempfile", "unittest.mock", "codecs", "collections", "abc", "weakref", "warnings", "enum",
-    "dataclasses", "pdb", "bdb", "trace",
+    "dataclasses", "pdb", "bdb", "trace", "base64", "_strptime",
 ]
 # fmt: on
 
@@ -70,15 +62,9 @@ class TestStandardLibrary:
 
     @pytest.mark.parametrize("name", sorted(PURE_MODULES))
     def test_every_pure_module_is_one(self, name):
-        """Each entry names a file of this Python, and that file is PURE; else it is a slip, or excused."""
+        """Each entry names a file or a package of this Python, and that is PURE. That it is met: test_purelist.py."""
         paths = [STDLIB / f"{name}.py", STDLIB / name / "__init__.py"]
-        found = [path for path in paths if path.exists()]
-        assert found or name in EXCUSED
-        assert [whose(path) for path in found] == [Whose.PURE] * len(found)
-
-    def test_the_excuses_are_needed(self):
-        """Nothing is excused that is no entry."""
-        assert EXCUSED.keys() <= PURE_MODULES
+        assert [whose(path) for path in paths if path.exists()] == [Whose.PURE]
 
     @pytest.mark.parametrize(
         "name",
