@@ -256,6 +256,8 @@ class Ticker:
             self._looking = False
         if g is not None and frame is not None:
             if self._rescuing:
+                if self._seeker.armed:
+                    self._seeker.disarm()
                 self._rescue.set_aside(g, frame)
             else:
                 self._inject(g, PreemptKind.ASYNC, frame)
@@ -306,12 +308,13 @@ class Ticker:
         verdict = Verdict.MASKED if p.masked(g) else self._rules.verdict(g, frame)
         if carrier is not None:
             carrier.preempt_gen += 1
-        if verdict in IN_A_CALL and self._rescue.may_leave(frame):
-            if self._rescue.still_there(g, frame) and not p.host.quiet():
-                self._rescuing = True
-                self._set_period(p.slice)
-                return g
-            return None
+        # The cheap question first: to read the callee from the bytecode costs a burst of hogs its latency.
+        if verdict in IN_A_CALL and self._rescue.still_there(g, frame) and self._rescue.may_leave(frame):
+            if p.host.quiet():
+                return None
+            self._rescuing = True
+            self._set_period(p.slice)
+            return g
         if verdict is Verdict.RUNTIME and self._seeker.armed:
             return None  # it landed in the search, which goes on
         if verdict is not Verdict.SAFE:

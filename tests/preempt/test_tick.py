@@ -202,14 +202,19 @@ class TestBlocked:
     """A step that waits in the operating system."""
 
     def test_is_set_aside_in_its_call(self):
-        """If the tick before saw it there, and somebody else wants the CPU; it is neither refused nor searched."""
+        """If the tick before saw it there, it is a call that waits, and somebody else wants the CPU."""
         bench = Bench(Verdict.OPCODE)
         bench.waits = True
         bench.tick(3)
-        assert (bench.set_aside, bench.searches, bench.extra.refusals) == ([], [], {})
-        bench.still_there = True
+        assert bench.set_aside == []
+        bench.waits, bench.still_there = False, True
+        bench.tick()
+        assert bench.set_aside == []
+        refused = dict(bench.extra.refusals)
+        bench.waits = True
         bench.tick()
         assert bench.set_aside == [bench.g]
+        assert bench.extra.refusals == refused
         bench.calm = True
         bench.tick()
         assert bench.set_aside == [bench.g]
