@@ -68,6 +68,7 @@ class HopLoop(RuntimeLoop):
         self._single: Step | Parked | None = None  # what the next batch consists of
         self._hopping = 0  # steps that hold a handle of the base loop
         self._dispatching = False
+        self._dispatch_handle: object = None  # the last one made; its place in the queue, if it is there still
         self._seen_tick = -1
         self._quiet = 0
         self._shared: dict[int, weakref.ref[Context]] = {}  # contexts that more than one party can enter
@@ -177,7 +178,7 @@ class HopLoop(RuntimeLoop):
         if not self._dispatching:
             self._dispatching = True
             self._quiet = 0
-            self._base_call_soon(self._dispatch, context=self._empty)
+            self._dispatch_handle = self._base_call_soon(self._dispatch, context=self._empty)
 
     def _busy(self) -> bool:
         """Report whether something else is ready now."""
@@ -197,4 +198,4 @@ class HopLoop(RuntimeLoop):
         finally:  # whatever this G did, the others are owed their turn
             self._dispatching = bool(p.parked.heap)
             if self._dispatching:
-                self._base_call_soon(self._dispatch, context=self._empty)
+                self._dispatch_handle = self._base_call_soon(self._dispatch, context=self._empty)

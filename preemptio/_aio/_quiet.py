@@ -42,4 +42,4 @@ def none_due(timers: set[Any]) -> bool:
     if len(timers) > FEW:
         return False
     now = time.monotonic()
-    return all(timer.when() > now for timer in timers)
+    return all(timer.when() > now for timer in tuple(timers))

@@ -132,9 +132,10 @@ class RunAheadLoop(HopLoop):
         What the queue holds besides is the place of the run that is being drained and the look at the parked queue.
         uvloop's buffered writes cannot be seen: they wait until the step is switched, which it is now and then.
         """
-        queue, runs = self._queue, self._runs
-        places = self._dispatching + len(runs)
-        if self._hops_only or self._timers is None or len(runs) > 1 or (runs and runs[0]) or len(queue) > places:
+        if self._hops_only or self._timers is None or any(self._runs):
+            return False
+        queue = tuple(self._queue)  # at once: another signal's handler may append to it
+        if any(handle is not self._mark and handle is not self._dispatch_handle for handle in queue):
             return False
         if self._poll is None:
             self._poll = poller(self._get_backend_id())  # type: ignore[attr-defined]

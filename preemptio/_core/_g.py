@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 _next_id = itertools.count(1).__next__
 
 
+BlockedAt = tuple[CodeType, int, float]
+"""A blocking call, by code and instruction, and the seconds that a G was set aside in it."""
+
+
 class GExtra:
     """The half of a G that most Gs never need; made by `G.extra()` at the first write."""
 
@@ -56,9 +60,7 @@ class GExtra:
         self.cpu_time = 0.0  # seconds of thread CPU time; exact for slices, sampled by ticks otherwise
         self.vruntime = 0.0  # cpu_time weighted by nice: the order of the parked queue
         self.nice = 0
-        self.blocked_at: tuple[CodeType, int, float] | None = (
-            None  # the blocking call it was set aside in, for how long
-        )
+        self.blocked_at: BlockedAt | None = None
         self.background = False  # runs only when nothing else wants to; set at its birth
         self.preemptions: dict[PreemptKind, int] = {}
         self.refusals: dict[Verdict, int] = {}

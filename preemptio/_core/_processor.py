@@ -45,7 +45,7 @@ from preemptio._core._parked import NICE_WEIGHT, Parked, ParkedQueue, Step, ente
 from preemptio._core._step import settle_failed
 
 if TYPE_CHECKING:
-    from preemptio._core._g import G
+    from preemptio._core._g import BlockedAt, G
     from preemptio._core._host import Host
     from preemptio._core._reasons import PreemptKind
 
@@ -240,17 +240,17 @@ class Processor:
         self.host.enqueue(record)
         return record
 
-    def entersyscall(self, g: G, delay: float) -> BaseException | None:
-        """RUNNING -> SYSCALL: the tick found the G blocked; it is looked at after `delay` seconds. As `preempt`."""
+    def entersyscall(self, g: G, at: BlockedAt) -> BaseException | None:
+        """RUNNING -> SYSCALL: the tick found the G blocked; it is looked at again after a time. As `preempt`."""
         self.require_leave()
         record = self._detach(g)
         cas_gstatus(g, RUNNING, SYSCALL)
-        self.seen = self.schedtick + 1
-        self.host.call_after(delay, self.exitsyscall, record)
+        g.extra().blocked_at, self.seen = at, self.schedtick + 1
+        self.host.call_after(at[2], self.exitsyscall, record)
         return self._stand(record)
 
     def exitsyscall(self, record: Parked) -> None:
-        """SYSCALL -> RUNNABLE: it gets its place in the ordinary queue, and goes on waiting where it was."""
+        """SYSCALL -> RUNNABLE, in the ordinary queue: it goes on waiting where it was."""
         if record.g.status is SYSCALL and self.standing.get(record.g) is record:
             cas_gstatus(record.g, SYSCALL, RUNNABLE)
             self.host.enqueue(record)
@@ -271,7 +271,8 @@ class Processor:
             self.asked = None
         _guard.restore(self)
         record = Parked(g, carrier, getcurrent(), step, None)
-        g.extra().parked = record
+        extra = g.extra()
+        extra.parked, extra.blocked_at = record, None
         self.standing[g] = record
         self.blocked_contexts.setdefault(id(entered_context(step)), [])
         carrier.detached = True

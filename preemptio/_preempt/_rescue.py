@@ -115,11 +115,9 @@ class Rescue:
             delay = FIRST_LOOK
             users = self._users(frame)
             self._p.host.post(self._report, g, users.f_code, users.f_lineno)
-        extra.blocked_at = code, lasti, delay
         try:
-            exc = self._p.entersyscall(g, delay)
+            exc = self._p.entersyscall(g, (code, lasti, delay))
         except (NoRoomError, CannotLeaveError):
-            extra.blocked_at = None
             return
         if exc is not None:
             raise exc

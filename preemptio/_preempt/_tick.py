@@ -211,6 +211,8 @@ class Ticker:
         """Forget the timer, which a fork did not inherit, and a search, which it did. In the forked child."""
         if self._seeker.armed:
             self._seeker.disarm()
+        if self._everywhere is not None:
+            self._everywhere.stop()
         self._wakeups.abandon()
         self._gil.give_back()
         self._period = 0.0
@@ -247,6 +249,7 @@ class Ticker:
             self._wakeups.drain()
             self._rescuing = False
             g = self._look(frame)
+            blocked = self._rescuing  # a tick after `_looking` is dropped must not change it
         except RecursionError:
             return  # the step is too deep for anything of ours; the next tick may meet it higher up
         except Exception as exc:
@@ -255,7 +258,7 @@ class Ticker:
         finally:
             self._looking = False
         if g is not None and frame is not None:
-            if self._rescuing:
+            if blocked:
                 if self._seeker.armed:
                     self._seeker.disarm()
                 self._rescue.set_aside(g, frame)

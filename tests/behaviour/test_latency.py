@@ -97,3 +97,18 @@ async def test_a_plain_coroutine_is_preempted_where_it_computes():
     flag.stop = True
     assert all(await asyncio.gather(*tasks))
     assert all(preempted(task) for task in tasks)
+
+
+async def test_a_handle_that_waits_is_not_called_quiet():
+    """A resumed step that schedules a callback, as any other would find it waiting, must make room for it."""
+    loop = asyncio.get_running_loop()
+
+    def schedules(me):
+        while not preempted(me[0]):
+            pass
+        loop.call_soon(lambda: None)
+        return loop.quiet()
+
+    me = []
+    me.append(preemptio.go(schedules, me))
+    assert await me[0] is False

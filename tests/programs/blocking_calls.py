@@ -6,6 +6,7 @@ Says: blocking_calls.py
 """
 
 import asyncio
+import concurrent.futures
 import os
 import queue
 import select
@@ -14,94 +15,100 @@ import subprocess
 import threading
 import time
 
-import structlog.dev  # noqa: F401 - to import it for the first warning takes a while, which is not what is measured
-from _common import run
+from _common import Flag, preempted, run, spin
 
 import preemptio
 
-LONG = 0.4
+BEATS = 20
 
 
-def later(fn, *args):
-    threading.Timer(LONG, fn, args).start()
-
-
-async def sleep():
-    start = time.monotonic()
-    time.sleep(LONG)
-    return time.monotonic() - start >= LONG
-
-
-async def acquire():
+def acquire(released):
     lock = threading.Lock()
     lock.acquire()
-    later(lock.release)
-    return lock.acquire()
+    released.append(lock.release)
+    assert lock.acquire()
 
 
-async def enter():
+def enter(released):
     lock = threading.Lock()
     lock.acquire()
-    later(lock.release)
+    released.append(lock.release)
     with lock:
-        return lock.locked()
+        pass
 
 
-async def get():
+def get(released):
     items = queue.Queue()
-    later(items.put, 1)
-    return items.get() == 1
+    released.append(lambda: items.put(1))
+    assert items.get() == 1
 
 
-async def get_simple():
+def get_simple(released):
     items = queue.SimpleQueue()
-    later(items.put, 1)
-    return items.get() == 1
+    released.append(lambda: items.put(1))
+    assert items.get() == 1
 
 
-async def receive():
+def receive(released):
     here, there = socket.socketpair()
     with here, there:
-        later(there.send, b"x")
-        return here.recv(1) == b"x"
+        released.append(lambda: there.send(b"x"))
+        assert here.recv(1) == b"x"
 
 
-async def selects():
+def selects(released):
     here, there = socket.socketpair()
     with here, there:
-        later(there.send, b"x")
-        return select.select([here], [], [])[0] == [here]
+        released.append(lambda: there.send(b"x"))
+        assert select.select([here], [], [])[0] == [here]
 
 
-async def reads():
+def reads(released):
     read, write = os.pipe()
-    later(os.write, write, b"x")
-    return os.read(read, 1) == b"x"
+    released.append(lambda: os.write(write, b"x"))
+    assert os.read(read, 1) == b"x"
 
 
-async def program():
-    return subprocess.run(["sleep", str(LONG)], check=True).returncode == 0
+def program(released):
+    process = subprocess.Popen(["cat"], stdin=subprocess.PIPE)
+    released.append(process.stdin.close)
+    assert process.wait() == 0
 
 
-async def join():
-    thread = threading.Thread(target=time.sleep, args=(LONG,))
+def join(released):
+    ended = threading.Event()
+    thread = threading.Thread(target=ended.wait)
     thread.start()
+    released.append(ended.set)
     thread.join()
-    return not thread.is_alive()
 
 
-def goroutine():
-    time.sleep(LONG)
-    return True
+def result(released):
+    future = concurrent.futures.Future()
+    released.append(lambda: future.set_result(1))
+    assert future.result() == 1
 
 
-async def beats(task):
-    """Count turns of the loop while `task` blocks."""
-    count = 0
-    while not task.done():
-        count += 1
+def sleep(released):
+    told = []
+    released.append(lambda: told.append(True))
+    while not told:
+        time.sleep(0.01)
+
+
+async def coroutine(blocks, released):
+    blocks(released)
+
+
+async def beats(blocks, start):
+    """Release what `blocks` waits for after some turns of the loop: if there are none, it waits for ever."""
+    released = []
+    task = start(blocks, released)
+    for _ in range(BEATS):
         await asyncio.sleep(0.001)
-    return count
+    assert not task.done(), blocks
+    released[0]()
+    await task
 
 
 async def deadlock():
@@ -147,19 +154,43 @@ def lock_forever(lock):
     lock.acquire()
 
 
+async def computes_again():
+    """Having been blocked once does not cost a task its slices later."""
+    flag = Flag()
+
+    def sleeps_and_spins():
+        while not task.g._extra.blocked_at:
+            time.sleep(0.005)
+        spin(flag)
+
+    task = preemptio.go(sleeps_and_spins)
+    while not preempted(task):
+        await asyncio.sleep(0)
+    flag.stop = True
+    assert task.g._extra.blocked_at is None
+    await task
+    return True
+
+
 async def main():
-    for blocks in (sleep, acquire, enter, get, get_simple, receive, selects, reads, program, join, goroutine):
-        task = preemptio.go(blocks)
-        count = await beats(task)
-        assert task.result(), blocks
-        assert count > 20, (blocks, count)
+    for blocks in (acquire, enter, get, get_simple, receive, selects, reads, program, join, result, sleep):
+        await beats(blocks, preemptio.go)
+        await beats(blocks, lambda fn, released: asyncio.create_task(coroutine(fn, released)))
     assert await deadlock()
     assert await exclusion()
     assert await cancelled()
-    together = [preemptio.go(sleep) for _ in range(4)]
-    start = time.monotonic()
-    assert await asyncio.gather(*together) == [True] * 4
-    assert time.monotonic() - start < 3 * LONG, "one after the other"
+    assert await computes_again()
+    barrier = threading.Barrier(4)  # nobody leaves before all have come: one after the other would never end
+    await asyncio.gather(*[preemptio.go(barrier.wait) for _ in range(4)])
+    try:
+        async with preemptio.timeout(0.02):
+            lock = threading.Lock()
+            lock.acquire()
+            lock.acquire()
+    except TimeoutError:
+        pass
+    else:
+        raise AssertionError("the deadline did not reach the call")
 
 
 run(main())
