@@ -20,8 +20,8 @@ from preemptio._aio import _steps
 from preemptio._aio._runtime import RuntimeLoop
 from preemptio._aio._task import Task
 from preemptio._errors import NotInstalledError
+from preemptio._preempt._codes import GO_FRAMES
 from preemptio._preempt._policy import SafePointPolicy
-from preemptio._preempt._safepoint import GO_FRAMES
 
 if TYPE_CHECKING:
     from contextvars import Context

@@ -26,7 +26,7 @@ it looks empty to others, and the sort says so if they change it.
 A loop may have claims of its own: uvloop calls everything from one. So claims count only in a step that has a frame
 which C code called, and only above what was counted between steps, or last seen in a step without such a frame.
 
-Context: tick handler and trace callback; `learn` when a batch of steps starts.
+Context: tick handler and trace callback; `learn` when a batch of steps starts, `forget` when the loop ends to run.
 """
 
 from __future__ import annotations
@@ -34,70 +34,56 @@ from __future__ import annotations
 import _weakref
 import inspect
 import io
-import opcode
-from types import CodeType, FrameType
+from types import FrameType, FunctionType
 from typing import Final
 
 from preemptio._preempt import _iframe
-
-COROUTINE: Final = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR | inspect.CO_ITERABLE_COROUTINE
-"""Flags of the code that owns a step: C code beyond it stands at an await."""
-
-_DRIVES: Final = frozenset(opcode.opmap[name] for name in ("FOR_ITER", "SEND"))
-
-# fmt: off
-_CALL_NOTHING: Final = frozenset(number for name, number in opcode.opmap.items() if name.startswith((
-    "RESUME", "JUMP_BACKWARD", "JUMP_FORWARD", "LOAD_FAST", "STORE_FAST", "DELETE_FAST", "LOAD_CONST", "LOAD_DEREF",
-    "STORE_DEREF", "DELETE_DEREF", "LOAD_CLOSURE", "POP_TOP", "POP_EXCEPT", "PUSH_", "COPY", "SWAP", "NOP", "MAKE_",
-    "RETURN_", "YIELD_VALUE", "BUILD_TUPLE", "BUILD_LIST", "LIST_APPEND", "END_FOR", "RERAISE", "STORE_GLOBAL",
-    "DELETE_GLOBAL",
-)))
-# fmt: on
-"""Instructions at which no code of anybody's is meant to be called. What is not here is taken for one that calls."""
+from preemptio._preempt._opcodes import drives
+from preemptio._preempt._whose import COROUTINE
 
 _mro: Final = type.__dict__["__mro__"].__get__
 _RAW: Final = io.RawIOBase.__mro__[1]  # the C class below the abstract one
+_PLAIN: Final = frozenset(
+    map(id, (int, str, list, dict, tuple, float, bool, bytes, set, range, FunctionType, type(None)))
+)
+"""Identities of the classes of most arguments, which live for ever, for a quick way past them."""
 _WEAK: Final = frozenset({_weakref.ReferenceType, _weakref.ProxyType, _weakref.CallableProxyType})
 
 
-_own = 1  # writer: learn, _claimed
+class Claims:
+    """The claims to the GIL of one loop's thread."""
 
+    def __init__(self) -> None:
+        """Take one claim for the loop's own: what a thread has that nobody called back."""
+        self._own = 1  # writer: learn, in_the_way
+        self._count: _iframe.Claims | None = None
 
-def learn() -> None:
-    """Take the claims of this moment for the loop's own: no step is running."""
-    global _own  # noqa: PLW0603 - one loop at a time ticks in a process
-    if _iframe.AVAILABLE:
-        _own = _iframe.gil_claims()
+    def learn(self) -> None:
+        """Take the claims of this moment for the loop's own: no step is running. In the loop's thread."""
+        self._count = _iframe.gil_claims_here()
+        self._own = self._count.value
 
+    def forget(self) -> None:
+        """Count anew for each question: the loop's thread may end."""
+        self._count = None
 
-def in_the_way(innermost: FrameType, *, peek: bool = False) -> bool:
-    """Report whether C code that must not be left is below a frame of the running step; `peek`: learn nothing."""
-    if _iframe.AVAILABLE and _claimed(innermost, peek):
-        return True
-    frame = innermost
-    while not frame.f_code.co_flags & COROUTINE:
-        caller = frame.f_back
-        if caller is None:
-            break
-        lasti = caller.f_lasti
-        if lasti >= 0 and _opcode(caller.f_code, lasti) in _CALL_NOTHING:
+    def in_the_way(self, innermost: FrameType, *, peek: bool = False) -> bool:
+        """Report whether the step is in a callback of a library that has claimed the GIL; `peek`: learn nothing."""
+        count = self._count
+        claims = _iframe.gil_claims() if count is None else count.value
+        if claims <= self._own:
+            return False
+        if _called_back(innermost):
             return True
-        if _iframe.AVAILABLE and _iframe.entered_from_c(frame) and _odd(frame):
-            return True
-        frame = caller
-    return False
-
-
-def _claimed(innermost: FrameType, peek: bool) -> bool:
-    global _own  # noqa: PLW0603
-    claims = _iframe.gil_claims()
-    if claims <= _own:
+        if not peek:
+            self._own = claims  # the loop's, or those of a step that waits in a callback
         return False
-    if _called_back(innermost):
-        return True
-    if not peek:
-        _own = claims  # the loop's, or those of a step that waits in a callback
-    return False
+
+
+def called_aside(frame: FrameType) -> bool:
+    """Report whether C code called this frame, of its own accord: by what its arguments are."""
+    count = frame.f_code.co_argcount
+    return count > 0 and _iframe.AVAILABLE and _iframe.entered_from_c(frame) and _odd(frame, min(count, 3))
 
 
 def _called_back(frame: FrameType) -> bool:
@@ -107,26 +93,22 @@ def _called_back(frame: FrameType) -> bool:
         if caller is None:
             break
         if _iframe.entered_from_c(frame) and not (
-            frame.f_code.co_flags & inspect.CO_GENERATOR and _opcode(caller.f_code, caller.f_lasti) in _DRIVES
+            frame.f_code.co_flags & inspect.CO_GENERATOR and drives(caller.f_code, caller.f_lasti)
         ):
             return True
         frame = caller
     return False
 
 
-def _opcode(code: CodeType, lasti: int) -> int:
-    return code.co_code[lasti]
-
-
-def _odd(frame: FrameType) -> bool:
+def _odd(frame: FrameType, count: int) -> bool:
     """Report whether a frame, called by C code, is a weak reference's callback, a signal's handler or a raw stream."""
-    count = min(frame.f_code.co_argcount, 3)  # with self
     for n in range(count):
+        if _iframe.kind(frame, n) in _PLAIN:
+            continue
         kind = type(_iframe.local(frame, n))
-        if (
-            (kind in _WEAK and n < 2)
-            or (kind is FrameType and n)
-            or (n == 0 and any(base is _RAW for base in _mro(kind)))
-        ):
+        if kind is FrameType and n:
             return True
+        for base in _mro(kind):
+            if (base is _RAW and n == 0) or (base in _WEAK and n < 2):
+                return True
     return False

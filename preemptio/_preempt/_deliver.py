@@ -20,8 +20,8 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
 from preemptio._preempt._opcodes import may_raise_at
-from preemptio._preempt._safepoint import COROUTINE
 from preemptio._preempt._tracers import OwnTracer, tracer_installed
+from preemptio._preempt._whose import COROUTINE
 
 if TYPE_CHECKING:
     from preemptio._core._g import G

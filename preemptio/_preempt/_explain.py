@@ -24,8 +24,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from preemptio._core._gstatus import RUNNABLE, WAITING
 from preemptio._core._reasons import PACKAGE, Verdict
-from preemptio._preempt._held import holder
-from preemptio._preempt._safepoint import COROUTINE
+from preemptio._preempt._whose import COROUTINE
 
 if TYPE_CHECKING:
     from preemptio._core._g import G
@@ -88,7 +87,7 @@ def judge(rules: SafePoints, p: Processor, g: G, frame: FrameType, *, certain: b
         verdict = Verdict.MASKED
     else:
         verdict = rules.verdict(g, frame, certain=certain, peek=True, elsewhere=elsewhere)
-    decided = _refuser(rules, verdict, frame)
+    decided = _refuser(rules, verdict, frame, elsewhere=elsewhere)
     advice = advise(rules, g, verdict, frame)
     why = verdict.doc + _note(verdict, g)
     if verdict is Verdict.SAFE and p.clocked:
@@ -110,11 +109,9 @@ def nowhere(g: G) -> Explanation:
     return Explanation(verdict, g.created_at, verdict.doc + _note(verdict, g), verdict.advice, ())
 
 
-def _refuser(rules: SafePoints, verdict: Verdict, frame: FrameType) -> FrameType | None:
+def _refuser(rules: SafePoints, verdict: Verdict, frame: FrameType, *, elsewhere: bool) -> FrameType | None:
     """Return the one frame that has brought the verdict about, if it is one frame's doing."""
-    if verdict is Verdict.LOCK:
-        return holder(frame)
-    said, decided = rules.walk(frame)
+    said, decided = rules.walk(frame, elsewhere=elsewhere)
     return decided if said is verdict and said is not Verdict.SAFE else None
 
 

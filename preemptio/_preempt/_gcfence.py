@@ -24,18 +24,20 @@ class GCFence:
         """Start open: not installed."""
         self._collecting = False
         self._users = 0
+        self._callbacks = gc.callbacks  # the collector's own list, whatever the module's attribute says later
+        self._callback = self._on_gc
 
     def install(self) -> None:
         """Begin to watch; counted, so that every running processor may ask for it."""
         self._users += 1
-        if self._on_gc not in gc.callbacks:
-            gc.callbacks.insert(0, self._on_gc)
+        if self._callback not in self._callbacks:
+            self._callbacks.insert(0, self._callback)
 
     def remove(self) -> None:
         """Stop watching when nobody needs it."""
         self._users -= 1
-        if self._users <= 0 and self._on_gc in gc.callbacks:
-            gc.callbacks.remove(self._on_gc)
+        if self._users <= 0 and self._callback in self._callbacks:
+            self._callbacks.remove(self._callback)
             self._collecting = False
 
     def closed(self, *, peek: bool = False) -> bool:
@@ -43,13 +45,13 @@ class GCFence:
 
         `peek` leaves it torn down: the tick that finds it so must be told.
         """
-        if self._on_gc not in gc.callbacks:
-            if peek:
-                return True
+        callbacks = self._callbacks
+        if (callbacks and callbacks[0] is self._callback) or self._callback in callbacks:
+            return self._collecting
+        if not peek:
             self._collecting = False
-            gc.callbacks.insert(0, self._on_gc)
-            return True
-        return self._collecting
+            callbacks.insert(0, self._callback)
+        return True
 
     def _on_gc(self, phase: str, _info: dict[str, Any]) -> None:
         self._collecting = phase == "start"

@@ -21,7 +21,7 @@ slots. Where frames cannot be read (`_iframe.AVAILABLE`), whatever might be a lo
 Not seen: a lock acquired by hand without a `finally`, a manager of the user's own around a lock (`register_lock_type`
 is for those), a lock that a suspended generator holds which is merely iterated over.
 
-Context: tick handler and trace callback. A frame without such statements costs one look at its code.
+Context: tick handler and trace callback. Only frames of code that `may_hold` are asked.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from collections.abc import Mapping
 from types import (
     AsyncGeneratorType,
     BuiltinMethodType,
+    CodeType,
     FrameType,
     FunctionType,
     GeneratorType,
@@ -108,17 +109,9 @@ for _kind in (_thread.LockType, _RLOCK, threading._RLock, threading.Condition, t
     register_lock_type(_kind)
 
 
-def holder(frame: FrameType) -> FrameType | None:
-    """Return the innermost frame of the step that holds a thread lock; None if none does."""
-    at: FrameType | None = frame
-    while at is not None:
-        code = at.f_code
-        if code is RUN_STEP:
-            return None
-        if (code.co_exceptiontable or code.co_name in _METHODS) and holds(at):
-            return at
-        at = at.f_back
-    return None
+def may_hold(code: CodeType) -> bool:
+    """Report whether a frame of this code can hold a lock at all: one of others need not be asked."""
+    return code.co_name in _METHODS or blocks(code) is not None
 
 
 def holds(frame: FrameType, depth: int = DEPTH) -> bool:

@@ -5,8 +5,9 @@ foreign library is waiting below it for a callback to return: the rules need to 
 does not say. `f_locals` copies every variable into a dictionary and, on some versions, back.
 
 What we do. Read memory, by ctypes: the layouts of CPython 3.11, 3.12 and 3.13, on builds with the GIL and without
-tracing of references. The offset of the count of PyGILState_Ensure in the thread's state differs between patch
-releases, so it is found by watching which number rises by one with each nested callback.
+tracing of references. The offsets of two counts in the thread's state differ between releases, so they are found by
+watching which number moves as it should: that of PyGILState_Ensure rises by one with each nested callback, that of
+trace and profile callbacks by one in such a callback, and is back at zero in what `sys.call_tracing` calls there.
 
 Invariants. Everything is tried once, at import, on a frame whose answers are known; `AVAILABLE` is False, and nothing
 here is called, where the interpreter is unknown or an answer is wrong. Only slots that the caller knows to be live
@@ -21,14 +22,16 @@ import ctypes
 import sys
 from collections.abc import Callable
 from types import CellType, FrameType
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from preemptio._compat import RELEASE, unsupported
 
-_word: Final = ctypes.c_size_t.from_address
-_byte: Final = ctypes.c_ubyte.from_address
 _int: Final = ctypes.c_int.from_address
 _object: Final = ctypes.py_object.from_address
+
+_bytes = _words = memoryview(b"").cast("B")
+"""The memory of this process, as bytes and as words: an index is a third of the price of an object of ctypes.
+Writer: _check."""
 
 _WORD: Final = ctypes.sizeof(ctypes.c_size_t)
 _F_FRAME: Final = 3 * _WORD  # in a frame object: behind its head and f_back
@@ -56,22 +59,55 @@ def local(frame: FrameType, index: int) -> object:
 
 def slot(frame: FrameType, index: int) -> object:
     """Return the object in a slot of a frame: variables first, then the evaluation stack. It must be live."""
-    address = _word(id(frame) + _F_FRAME).value + _LOCALS + index * _WORD
-    return _object(address).value if _word(address).value else None
+    address = _words[id(frame) + _F_FRAME >> 3] + _LOCALS + index * _WORD
+    return _object(address).value if _words[address >> 3] else None
 
 
-def entered_from_c(frame: FrameType) -> bool:
-    """Report whether C code called this frame; the frames of Python calls follow each other directly."""
-    address = _word(id(frame) + _F_FRAME).value
-    if RELEASE == (3, 11):
-        return bool(_byte(address + _IS_ENTRY).value)
-    previous = _word(address + _PREVIOUS).value
-    return not previous or _byte(previous + _OWNER).value == _OWNED_BY_C_STACK
+def kind(frame: FrameType, index: int) -> int:
+    """Return the identity of the class of what a frame's variable holds, by number; 0 if nothing. A cell is a cell."""
+    found = _words[(_words[id(frame) + _F_FRAME >> 3] + _LOCALS >> 3) + index]
+    return _words[(found >> 3) + 1] if found else 0
+
+
+if RELEASE == (3, 11):
+
+    def entered_from_c(frame: FrameType) -> bool:
+        """Report whether C code called this frame; the frames of Python calls follow each other directly."""
+        return _bytes[_words[id(frame) + _F_FRAME >> 3] + _IS_ENTRY] != 0
+
+else:
+
+    def entered_from_c(frame: FrameType) -> bool:
+        """Report whether C code called this frame; the frames of Python calls follow each other directly."""
+        previous = _words[_words[id(frame) + _F_FRAME >> 3] + _PREVIOUS >> 3]
+        return not previous or _bytes[previous + _OWNER] == _OWNED_BY_C_STACK
 
 
 def gil_claims() -> int:
     """Return how many nested PyGILState_Ensure this thread is in; 1 in a thread's own code. 0 if that is not known."""
     return _int(_thread_state() + _claims_at).value if _claims_at else 0
+
+
+class Claims(Protocol):
+    """A count that is read where it lies."""
+
+    value: int
+
+
+class NoClaims:
+    """Where it is not known where the count lies."""
+
+    value = 0
+
+
+def gil_claims_here() -> Claims:
+    """Return the count of `gil_claims` for this thread, to be read often; not when the thread has ended."""
+    return _int(_thread_state() + _claims_at) if _claims_at else NoClaims()
+
+
+def tracing_depth() -> int:
+    """Return how deep this thread is in callbacks of tracers, profilers and sys.monitoring. 0 if that is not known."""
+    return _int(_thread_state() + _depth_at).value if _depth_at else 0
 
 
 def _no_thread_state() -> int:
@@ -80,6 +116,11 @@ def _no_thread_state() -> int:
 
 _thread_state: Callable[[], Any] = _no_thread_state
 _claims_at = 0
+_depth_at = 0
+
+
+def _numbers() -> list[int]:
+    return list((ctypes.c_int * 64).from_address(_thread_state()))
 
 
 def _find_claims() -> int:
@@ -92,7 +133,7 @@ def _find_claims() -> int:
     callback = ctypes.CFUNCTYPE(None)
 
     def nest(levels: int) -> None:
-        seen.append(list((ctypes.c_int * 64).from_address(_thread_state())))
+        seen.append(_numbers())
         if levels:
             callback(lambda: nest(levels - 1))()
 
@@ -102,12 +143,31 @@ def _find_claims() -> int:
     return found[0] * ctypes.sizeof(ctypes.c_int) if len(found) == 1 and seen[0][found[0]] >= 1 else 0
 
 
+def _find_depth() -> int:
+    """Return the offset of the depth of callbacks; 0 if it does not show itself, or somebody profiles already."""
+    if sys.getprofile() is not None:
+        return 0
+    seen = [_numbers()]
+
+    def on_event(*_: object) -> None:
+        sys.setprofile(None)
+        seen.extend((_numbers(), sys.call_tracing(_numbers, ()), _numbers()))
+
+    sys.setprofile(on_event)
+    try:
+        seen.append(_numbers())  # the call is the event
+    finally:
+        sys.setprofile(None)
+    found = [i for i in range(64) if [row[i] for row in seen] == [0, 1, 0, 1, 0]]
+    return found[0] * ctypes.sizeof(ctypes.c_int) if len(found) == 1 else 0
+
+
 def _probe(first: object, second: object) -> bool:
     """Answer whether what is read of this very frame is true."""
     third = [first, second]
     frame = sys._getframe()
-    address = _word(id(frame) + _F_FRAME).value
-    if _word(address + _CODE).value != id(frame.f_code) or _word(address + _FRAME_OBJECT).value != id(frame):
+    address = _words[id(frame) + _F_FRAME >> 3]
+    if _words[address + _CODE >> 3] != id(frame.f_code) or _words[address + _FRAME_OBJECT >> 3] != id(frame):
         return False
     called_by_python = not entered_from_c(frame)
     called_by_c: list[bool] = []
@@ -121,17 +181,21 @@ def _probe(first: object, second: object) -> bool:
         local(frame, 0) is first
         and local(frame, 1) is second
         and local(frame, 2) is third
+        and kind(frame, 2) == id(list)
         and called_by_python
         and called_by_c == [True]
     )
 
 
 def _check() -> bool:
+    global _bytes, _words  # noqa: PLW0603 - bound once, at import
     if RELEASE not in _KNOWN or unsupported() is not None or hasattr(sys, "getobjects"):
         return False
     if object.__basicsize__ != 2 * _WORD or ctypes.sizeof(ctypes.c_void_p) != 8:
         return False
     try:
+        _bytes = memoryview((ctypes.c_ubyte * (1 << 47)).from_address(0)).cast("B").toreadonly()
+        _words = _bytes.cast("P")
         return _probe(object(), object())
     except Exception:
         return False
@@ -143,5 +207,6 @@ AVAILABLE: Final = _check()
 if AVAILABLE:
     try:
         _claims_at = _find_claims()
+        _depth_at = _find_depth()
     except Exception:  # no memory may be made executable here, for instance
-        _claims_at = 0
+        _claims_at = _depth_at = 0

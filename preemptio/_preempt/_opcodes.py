@@ -58,6 +58,53 @@ def at_safe_opcode(code: CodeType, lasti: int) -> bool:
     return False
 
 
+SAFE: Final = 1
+CALLS_NOTHING: Final = 2
+ASK: Final = 4
+"""Marks of an instruction: a handler called there was called at a safe one; no code of anybody's is meant to be called
+there; whether it is safe has to be asked each time."""
+
+# fmt: off
+_CALLS_NOTHING: Final = (
+    "RESUME", "JUMP_BACKWARD", "JUMP_FORWARD", "LOAD_FAST", "STORE_FAST", "DELETE_FAST", "LOAD_CONST", "LOAD_DEREF",
+    "STORE_DEREF", "DELETE_DEREF", "LOAD_CLOSURE", "POP_TOP", "POP_EXCEPT", "PUSH_", "COPY", "SWAP", "NOP", "MAKE_",
+    "RETURN_", "YIELD_VALUE", "BUILD_TUPLE", "BUILD_LIST", "LIST_APPEND", "END_FOR", "RERAISE", "STORE_GLOBAL",
+    "DELETE_GLOBAL",
+)
+# fmt: on
+"""How the names of such instructions begin. What is not here is taken for one that calls."""
+
+
+def _mark(name: str, op: int) -> int:
+    mark = SAFE if op in BACK_EDGES or op == RESUME else 0
+    if _FUSES_COMPARE and op == _COMPARE:
+        mark |= ASK
+    return mark | (CALLS_NOTHING if name.startswith(_CALLS_NOTHING) else 0)
+
+
+_MARKS: Final = bytes(_mark(name, op) for op, name in enumerate(opcode.opname[:256]))
+
+
+def marks(code: CodeType) -> bytes:
+    """Return the marks of a code's instructions, by their offsets."""
+    raw = code.co_code
+    found = bytearray(raw.translate(_MARKS))
+    at = raw.find(RESUME)
+    while at >= 0:
+        if not at & 1 and raw[at + 1] & 3 >= 2:  # the end of an await: no check point
+            found[at] &= ~SAFE
+        at = raw.find(RESUME, at + 1)
+    return bytes(found)
+
+
+_DRIVES: Final = frozenset(_OPMAP[name] for name in ("FOR_ITER", "SEND"))
+
+
+def drives(code: CodeType, lasti: int) -> bool:
+    """Report whether the instruction drives an iterator: the code that runs there was called by it."""
+    return code.co_code[lasti] in _DRIVES
+
+
 _SILENT: Final = BACK_EDGES | {RESUME, _OPMAP["NOP"], _OPMAP["CACHE"], _OPMAP.get("JUMP_FORWARD", RESUME)}
 
 

@@ -26,8 +26,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from types import CodeType, FunctionType
-from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
-from weakref import ref
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias, TypeVar
+from weakref import WeakSet, ref
 
 from preemptio._places import ACCEPTS, is_path, parse_place
 
@@ -139,7 +139,19 @@ def preemptible(fn: F) -> F:
         raise TypeError(msg)
     for code in codes_of(function.__code__):
         MARKED[id(code)] = ref(code, partial(_unmark, id(code))), len(function.__qualname__)
+    for watcher in list(WATCHERS):
+        watcher.forget()
     return fn
+
+
+class Watcher(Protocol):
+    """Somebody who remembers what was said of code."""
+
+    def forget(self) -> None:
+        """Forget it: a function has been declared preemptible."""
+
+
+WATCHERS: Final[WeakSet[Watcher]] = WeakSet()
 
 
 def _unmark(key: int, _gone: ref[CodeType]) -> None:

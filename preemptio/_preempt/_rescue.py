@@ -29,9 +29,9 @@ from typing import TYPE_CHECKING, Final
 
 from preemptio._core._headroom import CannotLeaveError, NoRoomError
 from preemptio._preempt._callee import callee
+from preemptio._preempt._codes import GO_FRAMES
 from preemptio._preempt._held import holds_as_thread
-from preemptio._preempt._safepoint import COROUTINE, GO_FRAMES
-from preemptio._preempt._whose import Whose
+from preemptio._preempt._whose import COROUTINE, Whose
 
 if TYPE_CHECKING:
     from types import CodeType

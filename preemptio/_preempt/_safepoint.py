@@ -21,36 +21,26 @@ Context: tick handler and trace callback, on top of the interrupted frame.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Final
 
 from preemptio._core._gstatus import RUNNING
 from preemptio._core._reasons import Verdict
-from preemptio._preempt._cframes import COROUTINE as COROUTINE, in_the_way
+from preemptio._core._step import run_step
+from preemptio._preempt._cframes import Claims, called_aside
+from preemptio._preempt._codes import Codes
 from preemptio._preempt._gcfence import FENCE
-from preemptio._preempt._held import holder
-from preemptio._preempt._opcodes import at_safe_opcode
-from preemptio._preempt._tracers import debugger_present
-from preemptio._preempt._whose import Ownership, Whose
+from preemptio._preempt._held import holds
+from preemptio._preempt._opcodes import ASK, CALLS_NOTHING, SAFE, at_safe_opcode
+from preemptio._preempt._tracers import debugger_present, tracing_depth
+from preemptio._preempt._whose import Ownership
 
 if TYPE_CHECKING:
     from preemptio._core._g import G
     from preemptio._preempt._policy import SafePointPolicy
 
-GO_FRAMES: Final[set[CodeType]] = set()
-"""Codes of the coroutines that `go(function)` wraps a plain function in: they own a step without being user code."""
-
-_REFUSED: Final = {
-    Whose.STDLIB: Verdict.STDLIB,
-    Whose.IMPORT: Verdict.IMPORT,
-    Whose.ASYNC_LIBRARY: Verdict.THIRD_PARTY,
-    Whose.RUNTIME: Verdict.RUNTIME,
-    Whose.DENIED: Verdict.DENIED,
-}
-
-_ALWAYS: Final = frozenset({Verdict.RUNTIME, Verdict.DENIED})
-"""Refusals that hold under PREEMPTIO_POLICY=any as well."""
+RUN_STEP: Final = run_step.__code__
+"""Where the step's frames end."""
 
 POLICIES: Final = 64
 """Policies of tasks that are remembered in their looked-up form; more are looked up again."""
@@ -62,6 +52,8 @@ class SafePoints:
     def __init__(self, *, policy: str, allow: tuple[str, ...], deny: tuple[str, ...] = (), async_off: bool) -> None:
         """Take the knobs: whose code may be preempted, and whether asynchronous preemption is off altogether."""
         self.ownership = Ownership(allow, deny)
+        self.claims = Claims()
+        self._codes = Codes(self.ownership, any_code=policy == "any")
         self._loops = self  # the rules for tasks without a policy
         self._of: dict[SafePointPolicy, SafePoints] = {}
         self._any_code = policy == "any"
@@ -77,6 +69,7 @@ class SafePoints:
         if found is None:
             found = copy.copy(loops)
             found.ownership = loops.ownership.under(policy)
+            found._codes = Codes(found.ownership, any_code=loops._any_code)
             if len(loops._of) >= POLICIES:
                 loops._of.clear()
             loops._of[policy] = found
@@ -104,43 +97,68 @@ class SafePoints:
             return Verdict.GC
         if not elsewhere and debugger_present():
             return Verdict.TRACER
-        rules = self.of(g)
-        if rules.ownership.whose(frame) is Whose.RUNTIME:
+        if not (certain or elsewhere) and tracing_depth() > 0:
+            return Verdict.C_FRAME  # of a tracer's or profiler's callback; asked early: nor may it be rescued there
+        extra = g._extra
+        rules = self._loops if extra.policy is None else self.of(g)
+        code, lasti = frame.f_code, frame.f_lasti
+        marks, _, _, _, runtime, _ = rules._codes.known.get(id(code)) or rules._codes.of(frame)
+        if runtime:
             return Verdict.RUNTIME
-        if not certain and not at_safe_opcode(frame.f_code, frame.f_lasti):
-            return Verdict.OPCODE
-        verdict = rules.walk(frame)[0]
-        if verdict is not Verdict.SAFE or elsewhere:  # what another thread's frames hold may change while we read it
-            return verdict
-        if holder(frame) is not None:
-            return Verdict.LOCK
-        return Verdict.C_FRAME if in_the_way(frame, peek=peek) else Verdict.SAFE
+        if not certain and lasti >= 0 and not marks[lasti] & SAFE:
+            if not marks[lasti] & ASK or not at_safe_opcode(code, lasti):
+                return Verdict.OPCODE
+        # what another thread's frames hold may change while we read it
+        return rules.walk(frame, elsewhere=elsewhere, peek=peek)[0]
 
-    def walk(self, innermost: FrameType) -> tuple[Verdict, FrameType | None]:
-        """Walk outward to the owner of the step; return the verdict and the frame that decided, if there is one."""
-        whose: Callable[[FrameType], Whose] = self.ownership.whose
-        frame: FrameType | None = innermost
+    def walk(
+        self, innermost: FrameType, *, elsewhere: bool = True, peek: bool = True
+    ) -> tuple[Verdict, FrameType | None]:
+        """Walk outward once, over the owner of the step to its end; return the verdict and the frame that decided.
+
+        Whose code it is decides before what it holds, and that before what is under it. `elsewhere`: only the first.
+        """
+        codes = self._codes
+        get = codes.known.get
+        held: FrameType | None = None
+        aside: FrameType | None = None
+        callee: FrameType | None = None
         last: CodeType | None = None
+        frame: FrameType | None = innermost
         while frame is not None:
             code = frame.f_code
-            if code is last:  # recursion: the same answer
-                frame = frame.f_back
-                continue
-            last = code
-            if code.co_flags & COROUTINE:
-                return self._owner(frame), frame
-            if code.co_name == "__del__":
-                return Verdict.FINALIZER, frame
-            refused = _REFUSED.get(whose(frame))
-            if refused is not None and (refused in _ALWAYS or not self._any_code):
-                return refused, frame
-            frame = frame.f_back
-        return Verdict.NO_OWNER, None
+            if code is not last:  # in a recursion: the same answer
+                last = code
+                known = get(id(code)) or codes.of(frame)
+                marks, refusal, owner, may_hold, _, _ = known
+                if refusal is not None:
+                    return refusal, frame
+            if not elsewhere:
+                if may_hold and held is None and holds(frame):
+                    held = frame
+                if callee is not None and aside is None:
+                    lasti = frame.f_lasti
+                    if (lasti >= 0 and marks[lasti] & CALLS_NOTHING) or called_aside(callee):
+                        aside = callee
+            if owner:
+                break
+            callee, frame = frame, frame.f_back
+        else:
+            return Verdict.NO_OWNER, None
+        if elsewhere:
+            return Verdict.SAFE, frame
+        held = held or self._held_beyond(frame)
+        if held is not None:
+            return Verdict.LOCK, held
+        if aside is not None or self.claims.in_the_way(innermost, peek=peek):
+            return Verdict.C_FRAME, aside
+        return Verdict.SAFE, frame
 
-    def _owner(self, frame: FrameType) -> Verdict:
-        if frame.f_code in GO_FRAMES:
-            return Verdict.SAFE
-        whose = self.ownership.whose(frame)
-        if whose is Whose.DENIED:
-            return Verdict.DENIED
-        return Verdict.SAFE if self._any_code or whose is Whose.USER else Verdict.OWNER
+    def _held_beyond(self, owner: FrameType) -> FrameType | None:
+        """Return the first of the frames that await the owner which holds a lock."""
+        frame = owner.f_back
+        while frame is not None and frame.f_code is not RUN_STEP:
+            if self._codes.of(frame).may_hold and holds(frame):
+                return frame
+            frame = frame.f_back
+        return None

@@ -27,8 +27,8 @@ from typing import TYPE_CHECKING, Any, Final
 from preemptio._core._reasons import Verdict
 from preemptio._log import report_internal
 from preemptio._preempt._opcodes import at_safe_opcode
-from preemptio._preempt._safepoint import COROUTINE
 from preemptio._preempt._tracers import OwnTracer, tracer_installed
+from preemptio._preempt._whose import COROUTINE
 
 if TYPE_CHECKING:
     from preemptio._core._g import G

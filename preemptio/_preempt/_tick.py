@@ -30,7 +30,7 @@ from preemptio._core._gstatus import RUNNING
 from preemptio._core._headroom import CannotLeaveError, NoRoomError
 from preemptio._core._reasons import PreemptKind, Verdict
 from preemptio._log import report_internal
-from preemptio._preempt import _cframes, _process
+from preemptio._preempt import _process
 from preemptio._preempt._deliver import Delivery
 from preemptio._preempt._everywhere import Everywhere
 from preemptio._preempt._explain import advise, beyond
@@ -148,6 +148,7 @@ class Ticker:
         _guard.restore(self._p)
         self._period = 0.0
         self._p.armed = False
+        self._rules.claims.forget()
         FENCE.remove()
         _process.unwatch(self)
 
@@ -158,7 +159,7 @@ class Ticker:
             self._source.stop()
             self._take(open_source(self._choice, self.on_tick))
         self._pid = os.getpid()
-        _cframes.learn()
+        self._rules.claims.learn()
         p.seen = -1
         p.cpu_mark = time.thread_time()
         self._idle = 0

@@ -1,9 +1,17 @@
 """Other people's trace functions: when to stand aside.
 
-A debugger's trace function is Python code that runs inside the interpreter's tracing state. Switching there leaves
-that state behind for every other greenlet, and a paused program that keeps being time-sliced is no use to anyone
-who debugs it. A tracer written in C (coverage.py's) has no frames of its own to be interrupted in: only seeking,
-which would have to take its place, is off then.
+Problem. A debugger's trace function is Python code that runs inside the interpreter's tracing state. Switching there
+leaves that state behind for every other greenlet: none of them is traced, profiled or measured until the first one
+comes back. And a program that is stepped through and keeps being time-sliced is of no use to anyone who debugs it.
+
+What we do. Two questions. Does a debugger trace? Then nothing is stopped, wherever it is: steps stay in their task. A
+tracer that is written in C (coverage.py's) has no frames of its own to be interrupted in: only seeking, which would
+have to take its place, is off then. And does the interrupted code belong to a callback of any tracer, profiler or tool
+of sys.monitoring, which are called in C as a rule, but call Python now and then (coverage.py: for each new file)? Then
+the tick comes back later. By its name or its caller such a frame is not told from what the user called, so the
+interpreter is asked (`tracing_depth`).
+
+debugpy traces from `listen()` on, in C, and after its client is gone: so debugpy is asked whether it has a client.
 
 Context: tick handler.
 """
@@ -12,6 +20,8 @@ from __future__ import annotations
 
 import sys
 from types import FrameType, FunctionType, MethodType
+
+from preemptio._preempt._iframe import tracing_depth as tracing_depth
 
 _monitoring = getattr(sys, "monitoring", None)  # 3.12+
 
@@ -28,13 +38,31 @@ def tracer_installed() -> bool:
 
 
 def debugger_present() -> bool:
-    """Report whether a trace function written in Python, or a sys.monitoring debugger, is active."""
+    """Report whether a trace function written in Python, debugpy's, or a sys.monitoring debugger is active."""
     tracer = sys.gettrace()
-    if isinstance(tracer, FunctionType):
-        return True
-    if isinstance(tracer, MethodType) and not isinstance(tracer.__self__, OwnTracer):
-        return True
-    return _monitoring is not None and _monitoring.get_tool(_monitoring.DEBUGGER_ID) is not None
+    if tracer is not None:
+        if _by_pydevd(tracer):
+            return _has_client()
+        if isinstance(tracer, FunctionType):
+            return True
+        if isinstance(tracer, MethodType) and not isinstance(tracer.__self__, OwnTracer):
+            return True
+    if _monitoring is None:
+        return False
+    tool = _monitoring.get_tool(_monitoring.DEBUGGER_ID)
+    return tool is not None and (tool != "pydevd" or _has_client())
+
+
+def _by_pydevd(tracer: object) -> bool:
+    """Report whether debugpy's engine made it: compiled by Cython, or in Python."""
+    maker = tracer if isinstance(tracer, (FunctionType, MethodType)) else type(tracer)
+    return str(maker.__module__).startswith("_pydevd")
+
+
+def _has_client() -> bool:
+    """Report whether somebody is connected to debugpy; True if pydevd is here without it."""
+    debugpy = sys.modules.get("debugpy.server.api")
+    return debugpy is None or bool(debugpy.is_client_connected())
 
 
 def traced_frame(frame: FrameType) -> FrameType:

@@ -19,6 +19,7 @@ Context: tick handler and trace callback: no locks, no I/O after the first look.
 from __future__ import annotations
 
 import enum
+import inspect
 import os
 import site
 import sys
@@ -28,6 +29,9 @@ from typing import Final
 
 from preemptio._preempt._policy import MARKED, Named, Rules, SafePointPolicy, of_function
 from preemptio._preempt._purelist import PURE
+
+COROUTINE: Final = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR | inspect.CO_ITERABLE_COROUTINE
+"""Flags of the code that owns a step: what is beyond it stands at an await."""
 
 
 class Whose(enum.Enum):

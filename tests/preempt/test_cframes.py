@@ -18,7 +18,6 @@ import pytest
 import preemptio
 from preemptio._core._reasons import Verdict
 from preemptio._preempt import _cframes, _iframe
-from preemptio._preempt._safepoint import SafePoints
 from preemptio.lowlevel import current_g
 
 pytestmark = [
@@ -29,7 +28,8 @@ pytestmark = [
 
 def verdict():
     """Ask the rules about the function that called."""
-    return SafePoints(policy="user", allow=(), async_off=False).verdict(current_g(), sys._getframe(1), certain=True)
+    rules = asyncio.get_running_loop()._rules
+    return rules.verdict(current_g(), sys._getframe(1), certain=True)
 
 
 def in_a_task(call):
@@ -202,14 +202,14 @@ def test_what_must_come_back_first_is_refused(call):
 
 def test_the_loops_own_claims_are_learned_from_a_step_too(monkeypatch):
     """Without a tick nobody has taken them between steps."""
-    monkeypatch.setattr(_cframes, "_own", 1)
+    claims = _cframes.Claims()
     monkeypatch.setattr(_iframe, "gil_claims", lambda: 2)
 
     def step():
-        return _cframes.in_the_way(sys._getframe())
+        return claims.in_the_way(sys._getframe(), peek=True), claims._own, claims.in_the_way(sys._getframe())
 
     async def main():
         return step()
 
-    assert preemptio.run(main()) is False
-    assert _cframes._own == 2
+    assert preemptio.run(main()) == (False, 1, False)
+    assert claims._own == 2

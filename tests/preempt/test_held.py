@@ -13,10 +13,12 @@ import types
 import pytest
 
 import preemptio
+from preemptio._core._reasons import Verdict
 from preemptio._preempt import _held, _iframe
 from preemptio._preempt._blocks import blocks
-from preemptio._preempt._held import holder, holds
+from preemptio._preempt._held import holds
 from preemptio._preempt._opcodes import at_safe_opcode
+from preemptio._preempt._safepoint import SafePoints
 
 pytestmark = pytest.mark.skipif(not _iframe.AVAILABLE, reason="frames of this interpreter cannot be read")
 
@@ -183,19 +185,27 @@ def test_a_lock_that_was_released_by_hand():
         assert held()
 
 
+def walk(frame):
+    """Ask the rules about a frame of a running step: the verdict and the frame that decided."""
+    return SafePoints(policy="user", allow=(), async_off=False).walk(frame, elsewhere=False)
+
+
 def test_the_frames_between_are_asked():
     """A function that is called with the lock held is inside as well."""
 
     def inner():
-        return holder(sys._getframe())
+        return walk(sys._getframe())
 
     def outer():
         with RLOCK:
             return inner(), sys._getframe()
 
-    found, frame = outer()
-    assert found is frame
-    assert inner() is None
+    async def main(call):
+        return call()
+
+    found, frame = asyncio.run(main(outer))
+    assert found == (Verdict.LOCK, frame)
+    assert asyncio.run(main(inner))[0] is Verdict.SAFE
 
 
 def test_exit_stacks():
@@ -421,7 +431,7 @@ def test_coroutines():
     """A lock around an await counts in what is awaited; asyncio's locks do not count."""
 
     async def inner():
-        return holder(sys._getframe()) is not None
+        return walk(sys._getframe())[0] is Verdict.LOCK
 
     async def main():
         said = [await inner()]

@@ -30,7 +30,9 @@ def rules(policy="user", allow=(), deny=(), async_off=False):
 
 def ask(depth=0, certain=True, g=None, **knobs):
     """Return what the rules say of the frame that called, or of one further out."""
-    return rules(**knobs).verdict(g or current_g(), sys._getframe(1 + depth), certain=certain)
+    asked = rules(**knobs)
+    asked.claims = asyncio.get_running_loop()._rules.claims
+    return asked.verdict(g or current_g(), sys._getframe(1 + depth), certain=certain)
 
 
 def ask_here():

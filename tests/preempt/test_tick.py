@@ -59,6 +59,7 @@ class Bench:
         self.preempted, self.charged, self.posted, self.searches = [], [], [], []
         self.queued = 0
         self.mask = False
+        self.claims = SimpleNamespace(learn=lambda: None, forget=lambda: None)
         self.ownership = SimpleNamespace(whose=lambda _frame: Whose.USER)
         self.extra = SimpleNamespace(refusals={}, async_safe_point=False)
         self.g = SimpleNamespace(status=RUNNING, preempt=False, extra=lambda: self.extra)
@@ -98,7 +99,7 @@ class Bench:
         self.ticker._seeker = SimpleNamespace(armed=False, arm=lambda g, _frame: self.searches.append(g))
         self.ticker.arm()
 
-    def verdict(self, _g, _frame):
+    def verdict(self, _g, _frame, certain=False):
         if isinstance(self.verdict_now, Exception):
             raise self.verdict_now
         return self.verdict_now
