@@ -1,6 +1,7 @@
 # Everything here works in a fresh clone: environments are made under .venv/ when they are missing or stale.
 #
 #   make test     lint, types, docs and all tests, on every CPython >= 3.11 found     (ARGS=--help for parts)
+#   make test-services   the tests that need a database: starts a PostgreSQL of its own
 #   make demo     watch a CPU-bound task being preempted
 #   make bench    the benchmarks, in their short form
 #   make stress   the stress run
@@ -15,10 +16,13 @@ PYTHON ?= $(shell for python in $(CANDIDATES); do \
               $$python -c '$(NEW_ENOUGH)' >/dev/null 2>&1 && echo $$python && break; done)
 RUN_ALL = $(or $(PYTHON),$(error no CPython >= 3.11 found; type: make $@ PYTHON=/path/to/python3)) tests/run_all.py
 
-.PHONY: test demo bench stress clean
+.PHONY: test test-services demo bench stress clean
 
 test:
 	@$(RUN_ALL) $(ARGS)
+
+test-services:
+	@python=$$($(RUN_ALL) --environment) && exec "$$python" tests/services/run.py $(ARGS)
 
 demo:
 	@python=$$($(RUN_ALL) --environment) && exec "$$python" -m preemptio demo $(ARGS)

@@ -15,13 +15,22 @@ Each may import only what stands before it in this list: a test keeps that law.
 """
 
 from preemptio._aio import _waiting as _waiting
+from preemptio._aio._blocking import blocking as blocking
 from preemptio._aio._explain import explain as explain
 from preemptio._aio._go import go as go
 from preemptio._aio._loops import install as install, new_event_loop as new_event_loop
 from preemptio._aio._runner import run as run
+from preemptio._aio._suspend import (
+    SuspendState as SuspendState,
+    resume_g as resume_g,
+    suspend_g as suspend_g,
+    suspend_g_threadsafe as suspend_g_threadsafe,
+    suspended as suspended,
+)
 from preemptio._aio._task import Task as Task
 from preemptio._aio._timeouts import timeout as timeout
 from preemptio._aio._wait import wait as wait
+from preemptio._aio._world import stop_the_world as stop_the_world
 from preemptio._config import config as config
 from preemptio._core._guard import charge as charge, checkpoint as checkpoint, should_yield as should_yield
 from preemptio._core._mask import nopreempt as nopreempt
@@ -36,5 +45,6 @@ from preemptio._errors import (
 from preemptio._preempt._checkpointed import checkpointed as checkpointed
 from preemptio._preempt._held import register_lock_type as register_lock_type
 from preemptio._preempt._policy import SafePointPolicy as SafePointPolicy, preemptible as preemptible
+from preemptio._preempt._restart import restartable as restartable
 
 __version__ = "0.1.0"

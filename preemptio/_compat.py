@@ -3,6 +3,8 @@
 Free-threaded builds: a task's C step holds a critical section on the task across the greenlet switch, and a list
 being sorted holds one across its callbacks; refused until that is proven. Sub-interpreters: signals arrive only in
 the main one, and greenlet is initialised once per process. PyPy and others: the safe points are CPython's bytecode.
+threading as gevent patches it: a thread-local is another in each carrier, a worker thread is none, and a lock switches
+to gevent's hub in the middle of a step.
 """
 
 from __future__ import annotations
@@ -30,6 +32,11 @@ def unsupported() -> str | None:
         return "preemptio needs the GIL, and this is a free-threaded build: run it with PYTHON_GIL=1 or -X gil=1"
     if _in_subinterpreter():
         return "preemptio runs in the main interpreter only, and this is a sub-interpreter: signals do not arrive here"
+    if _without_threads():
+        return (
+            "preemptio needs the real threading module, and gevent.monkey has patched it: thread-locals and locks are "
+            "greenlets' then. Run this loop in a process without patch_all(), or use asyncio.run in this one"
+        )
     return None
 
 
@@ -41,6 +48,12 @@ def _in_subinterpreter() -> bool:
         current, main = module.get_current(), module.get_main()
         return bool(current != main)
     return False
+
+
+def _without_threads() -> bool:
+    """Report whether gevent has put greenlets in the place of threads; it is not imported for that."""
+    patched = getattr(sys.modules.get("gevent.monkey"), "is_module_patched", None)
+    return patched is not None and bool(patched("threading"))
 
 
 def check_interpreter() -> None:

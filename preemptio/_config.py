@@ -23,7 +23,7 @@ from typing import Any, Final, Generic, Literal, Protocol, TypeAlias, TypeVar, g
 from preemptio._errors import ConfigError
 from preemptio._places import Places
 
-Source: TypeAlias = Literal["auto", "itimer", "posix", "none"]
+Source: TypeAlias = Literal["auto", "itimer", "posix", "monitor", "none"]
 """Who interrupts a G that does not come back by itself."""
 
 Policy: TypeAlias = Literal["user", "any"]
@@ -351,8 +351,10 @@ class Config:
         unit="name",
         doc="Who interrupts a G that does not come back by itself. `itimer` uses setitimer(ITIMER_REAL) and "
         "takes SIGALRM; `posix` uses timer_create with a real-time signal and exists on Linux only, leaving "
-        "SIGALRM to the program; `none` interrupts nobody, so that a G is switched out at checkpoints only. "
-        "`auto` takes the best one that works here.",
+        "SIGALRM to the program; `monitor` uses a second thread and sys.monitoring, needs CPython 3.12 or newer, "
+        "and works in any thread, but does not end blocking calls; `none` interrupts nobody, so that a G is "
+        "switched out at checkpoints only. `auto` takes the best one that works here: signals in the main thread, "
+        "`monitor` in others.",
     )
     budget = Knob(
         env="PREEMPTIO_BUDGET",
@@ -371,7 +373,16 @@ class Config:
         unit="seconds",
         doc="How long `preemptio.run` waits at shutdown for cancelled tasks to finish before it stops them "
         "at a safe point; and then how long it waits once more before it gives up and reports the ones "
-        "still running.",
+        "still running. Calls of `preemptio.blocking` that still run at the end get as long.",
+    )
+    threads = Knob(
+        env="PREEMPTIO_THREADS",
+        default=40,
+        kind=Integer(1, 10_000),
+        example="200",
+        unit="threads",
+        doc="How many calls of `preemptio.blocking` one loop makes at a time; more of them wait, in order. Threads are "
+        "made when they are needed. Calls that wait for one another need as many.",
     )
     policy = Knob[Policy](
         env="PREEMPTIO_POLICY",

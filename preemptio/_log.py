@@ -48,8 +48,9 @@ def report_blocked(g: G, place: CodeType, line: int) -> None:
         g=g.id,
         name=g.name,
         where=f"{place.co_filename}:{line} in {place.co_qualname}",
-        advice="await asyncio.to_thread(...), or use an asynchronous library: what is rescued is looked at now and "
-        "then only, and comes back late",
+        advice="await preemptio.blocking(function, ...), in a plain function "
+        "preemptio.wait(preemptio.blocking(function, ...)), or use an asynchronous library: what is rescued is looked "
+        "at now and then only, and comes back late",
     )
 
 
@@ -57,6 +58,29 @@ def report_stragglers(gs: Sequence[G], when: str) -> None:
     """Say which tasks outlived every attempt to end them."""
     for g in gs:
         logger().error("task did not stop", when=when, g=g.id, name=g.name, status=str(g.status), dump=g.dump())
+
+
+def report_abandoned(g: G, why: str) -> None:
+    """Say that a suspended G was let go because whoever held it forgot to."""
+    logger().warning(
+        "suspended task was not resumed",
+        g=g.id,
+        name=g.name,
+        why=why,
+        advice="use `async with preemptio.suspended(g):`, or call resume_g(state) in a `finally`",
+    )
+
+
+def report_calls(names: Sequence[str], when: str) -> None:
+    """Say which calls of `preemptio.blocking` a loop leaves behind in their threads."""
+    for name in names:
+        logger().error(
+            "blocking call did not end",
+            when=when,
+            call=name,
+            advice="give it a timeout of its own, or raise PREEMPTIO_GRACE: a thread cannot be ended, and this one is "
+            "left to end with the program",
+        )
 
 
 def report_stopped(g: G, when: str) -> None:

@@ -1,10 +1,13 @@
 """Gs and the scheduler, for tools and for the curious. Everything here may be read; nothing should be written."""
 
 from preemptio._aio._inspect import all_gs as all_gs, counters as counters
+from preemptio._aio._world import pauses as pauses
 from preemptio._core._current import current_g as current_g
 from preemptio._core._g import G as G
 from preemptio._core._gstatus import TRANSITIONS as TRANSITIONS, Gstatus as Gstatus
+from preemptio._core._pauses import Pauses as Pauses
 from preemptio._core._reasons import (
+    PauseReason as PauseReason,
     PreemptKind as PreemptKind,
     StopReason as StopReason,
     Verdict as Verdict,

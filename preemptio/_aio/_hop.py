@@ -81,8 +81,8 @@ class HopLoop(RuntimeLoop):
             g = capture(callback, args)
             if g is not None:
                 step = (g, callback, args, context)
-                if g._extra.background:
-                    self._p.defer(step)
+                if g._extra.aside:
+                    self._p.queue_aside(step)
                     return None
                 return self._queue_hop(step)
             if id(context) in self._shared:
@@ -95,6 +95,7 @@ class HopLoop(RuntimeLoop):
 
     def enqueue(self, item: Step | Parked) -> None:
         """Queue a step again, or a G that stands in `preemptio.wait` and is ready again."""
+        self._hopping += type(item) is tuple
         self._base_call_soon(self._hop, item, context=self._empty)
 
     def backlog(self) -> int:
@@ -134,7 +135,7 @@ class HopLoop(RuntimeLoop):
         def again() -> None:
             self._base_call_soon(self._run_shared, context, callback, args, context=self._empty)
 
-        if not self._p.block_on_context(context, again):
+        if not self._p.blocked_contexts.wait(context, again):
             context.run(callback, *args)
 
     # -- running --

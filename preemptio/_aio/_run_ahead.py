@@ -81,8 +81,8 @@ class RunAheadLoop(HopLoop):
             return super().call_soon(callback, *args, context=context)
         g = capture(callback, args)
         if g is not None:
-            if g._extra.background:
-                self._p.defer((g, callback, args, context))
+            if g._extra.aside:
+                self._p.queue_aside((g, callback, args, context))
                 return None
             queue = self._queue
             if queue and queue[-1] is self._mark:

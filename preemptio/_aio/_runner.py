@@ -71,6 +71,8 @@ def run(
 def end_tasks(loop: Loop, grace: float) -> None:
     """End every task of a loop that does not run: ask, then insist, then report. Bounded by twice `grace`."""
     asked = asyncio.all_tasks(loop)
+    if isinstance(loop, RuntimeLoop):
+        loop.let_all_go()
     if not asked:
         return
     for task in asked:

@@ -22,13 +22,16 @@ from preemptio._aio._inspect import LOOPS
 from preemptio._aio._schedtrace import SchedTrace
 from preemptio._aio._steps import adopt
 from preemptio._aio._task import Task
+from preemptio._aio._workers import Workers
 from preemptio._config import config
 from preemptio._core._current import set_current_processor
-from preemptio._core._gstatus import DEAD
+from preemptio._core._gstatus import DEAD, RUNNING
+from preemptio._core._hold import drop
 from preemptio._core._processor import Processor
-from preemptio._log import report_blocked, report_refusal, report_stragglers
+from preemptio._log import report_blocked, report_calls, report_refusal, report_stragglers
 from preemptio._preempt._gcfence import FENCE
 from preemptio._preempt._safepoint import SafePoints
+from preemptio._preempt._suspend import Suspends
 from preemptio._preempt._tick import Ticker
 
 if TYPE_CHECKING:
@@ -51,7 +54,9 @@ class RuntimeLoop:
         self._p = p = Processor(self, config.slice, config.budget)
         rules = SafePoints(policy=config.policy, allow=config.allow, deny=config.deny, async_off=debug.asyncpreemptoff)
         self._rules = rules
-        self._ticker = Ticker(p, rules, config.source, self._report_refusal, self._report_blocked)
+        self._suspends = Suspends(p)
+        self._world: Any = None  # a World, when somebody stops it; writer: _world.py
+        self._ticker = Ticker(p, rules, self._suspends, config.source, self._report_refusal, self._report_blocked)
         if debug.preemptall or debug.preemptrandom:
             seed, share = debug.preemptrandom or (0, 1.0)
             self._ticker.inject_faults(share, seed)
@@ -61,6 +66,7 @@ class RuntimeLoop:
         # The context of the runtime's own callbacks. One per loop: a context can be entered in one thread at a time.
         self._empty = Context()
         self._reported: set[tuple[str, str]] = set()
+        self._workers = Workers(self.post, config.threads)
         LOOPS.add(self)
 
     # -- the base loop's methods --
@@ -105,12 +111,24 @@ class RuntimeLoop:
             if started:
                 self._stop_runtime()
 
+    async def shutdown_default_executor(self, *args: Any, **kwargs: Any) -> None:
+        """Wait for the threads: ours for `grace` seconds, then the default executor's as the base loop does."""
+        report_calls(await self._workers.shut_down(config.grace), "shutdown")
+        await super().shutdown_default_executor(*args, **kwargs)  # type: ignore[misc]
+
     def close(self) -> None:
         """Close the loop, ending every carrier."""
         running: bool = self.is_running()  # type: ignore[attr-defined]
         if not running:
+            self.let_all_go()
             self._end_carriers()
+            self._suspends.close(RuntimeError("the event loop was closed"))
         super().close()  # type: ignore[misc]
+
+    def let_all_go(self) -> None:
+        """End every suspension: the loop is about to end its tasks, and one that is held cannot end."""
+        for g in list(self._p.holds):
+            drop(self._p, g)
 
     def _start_runtime(self) -> bool:
         """Start the tick; False if it was on already, and is somebody else's to stop."""
@@ -166,6 +184,11 @@ class RuntimeLoop:
         """Return the G of asyncio's current task."""
         task = asyncio.current_task(self)  # type: ignore[arg-type]
         return adopt(task) if isinstance(task, asyncio.Task) else None
+
+    def runs(self, g: G) -> bool:
+        """Report whether a G that has no step runs all the same: in the first part of an eager task."""
+        coro = None if g.parked or g.task is None else g.task.get_coro()
+        return bool(getattr(coro, "cr_running", False)) and g.status is not RUNNING
 
     def leave(self) -> object:
         """Take the current task out."""

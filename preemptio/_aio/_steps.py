@@ -81,12 +81,19 @@ background: Final[set[Any]] = set()
 """Coroutines that `go` is about to start in the background class: their first step must already be held back."""
 
 
+stopped_worlds: Final[set[Any]] = set()
+"""Loops whose Gs are all held: what is born there must not run either."""
+
+
 def newproc(task: Any, depth: int) -> G:
     """Make the G of a task that has none: Go's newproc. `depth`: frames that are surely not the creator's."""
     code, lasti = birth_place(depth)
     task.g = g = G(ref(task), code, lasti)
     if background and task.get_coro() in background:
-        g.extra().background = True
+        extra = g.extra()
+        extra.background = extra.aside = True
+    if stopped_worlds and task.get_loop() in stopped_worlds:
+        g.extra().aside = True
     return g
 
 

@@ -109,8 +109,8 @@ class TurnLoop(RuntimeLoop):
         if context is not None:
             g = capture(callback, args)
             if g is not None:
-                if g._extra.background:
-                    self._p.defer((g, callback, args, context))
+                if g._extra.aside:
+                    self._p.queue_aside((g, callback, args, context))
                 else:
                     self._ready.append((g, callback, args, context))
                 return None
@@ -129,7 +129,7 @@ class TurnLoop(RuntimeLoop):
         if g is None:
             self._ready.append(handle)
         else:
-            self._ready.append((g, callback, (), DebugStep(self, handle)))
+            self._p.queue_step((g, callback, (), DebugStep(self, handle)))
         return handle
 
     def enqueue(self, item: Step | Parked) -> None:
@@ -253,7 +253,7 @@ class TurnLoop(RuntimeLoop):
     def _run_handle(self, handle: events.Handle) -> None:
         """Run what is not a task's step: a callback."""
         p = self._p
-        if p.blocked_contexts and p.block_on_context(handle._context, partial(self._ready.append, handle)):  # type: ignore[attr-defined]
+        if p.blocked_contexts and p.blocked_contexts.wait(handle._context, partial(self._ready.append, handle)):  # type: ignore[attr-defined]
             return
         if self._debug:
             self._run_timed(handle)

@@ -19,12 +19,14 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sys
 from collections.abc import Awaitable, Generator
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from preemptio._core._current import current_processor
-from preemptio._core._gstatus import RUNNING, WAITING
+from preemptio._core._gstatus import LEAKED, RUNNING, WAITING
 from preemptio._errors import NotAGError
+from preemptio._preempt._restart import stands_in
 
 if TYPE_CHECKING:
     from preemptio._core._g import G
@@ -46,6 +48,7 @@ def wait(awaitable: Awaitable[T]) -> T:
     Raises:
         NotAGError: the caller is not inside a task of a preemptio loop. A coroutine that was passed is closed.
         TypeError: the argument cannot be awaited.
+        RuntimeError: the caller is inside a `@preemptio.restartable` function. Here, too, a coroutine is closed.
         asyncio.CancelledError: the task was cancelled meanwhile.
 
     Example:
@@ -68,6 +71,15 @@ def wait(awaitable: Awaitable[T]) -> T:
             "or use `await` in a coroutine"
         )
         raise NotAGError(msg)
+    section = g._extra.restartable
+    if section is not None and stands_in(sys._getframe(1)):
+        if asyncio.iscoroutine(awaitable):
+            awaitable.close()
+        msg = (
+            f"wait() inside the restartable function {section.name}(): others run meanwhile, and it would be begun "
+            "again for ever. Wait before or behind it, or use @preemptio.nopreempt('why') instead"
+        )
+        raise RuntimeError(msg)
     return cast("T", _drive(p, g, _steps(awaitable)))
 
 
@@ -132,7 +144,7 @@ def _stand_until(p: Processor, g: G, yielded: Any) -> None:
     yielded._asyncio_future_blocking = False
     record = p.park(g)
     extra.waiting_on = yielded
-    yielded.add_done_callback(_Unpark(p, record), context=loop._empty)
+    yielded.add_done_callback(Unpark(p, record), context=loop._empty)
     try:
         p.stand(record)
     finally:
@@ -150,16 +162,21 @@ class _Yield:
 _YIELD: Final = _Yield()
 
 
-class _Unpark:
+class Unpark:
     """The done callback of the future that a G stands for."""
 
-    __slots__ = ("_p", "_record")
+    __slots__ = ("_p", "record")
 
     def __init__(self, p: Processor, record: Parked) -> None:
+        """Wake the G of this record, once."""
         self._p = p
-        self._record = record
+        self.record = record
 
     def __call__(self, _future: object) -> None:
         """Make the G ready again, unless its loop was closed meanwhile."""
-        if not self._record.killed and self._record.g.status is WAITING:
-            self._p.unpark(self._record)
+        if self.record.killed:
+            return
+        if self.record.g.status.base in (WAITING, LEAKED):
+            self._p.unpark(self.record)
+        else:  # preemptio.blocking: SYSCALL, unless something else woke it first
+            self._p.exitsyscall(self.record)

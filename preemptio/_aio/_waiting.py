@@ -9,7 +9,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from preemptio._core._g import set_wait_reason_reader
-from preemptio._core._gstatus import WAITING
+from preemptio._core._gstatus import LEAKED, SYSCALL, WAITING
 from preemptio._core._reasons import WaitReason
 
 if TYPE_CHECKING:
@@ -39,7 +39,11 @@ REASONS: Final = {
 def wait_reason(g: G) -> WaitReason:
     """Say what a G waits for."""
     task: Any = g.task
-    if task is None or g.status is not WAITING:
+    status = g.status.base  # held or not
+    if status is SYSCALL:  # one that the tick set aside stands in mid-step, and not in preemptio.wait
+        rescued = g.parked and g._extra.waiting_on is None
+        return WaitReason.NONE if rescued else WaitReason.BLOCKING
+    if task is None or status not in (WAITING, LEAKED):
         return WaitReason.NONE
     found = WaitReason.AWAIT
     awaiting = task.get_coro()

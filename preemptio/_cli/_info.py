@@ -29,7 +29,7 @@ from preemptio._compat import unsupported
 from preemptio._config import KNOBS, config
 from preemptio._core._reasons import Verdict
 from preemptio._errors import PreemptioError
-from preemptio._preempt._sources import candidates
+from preemptio._preempt._sources import candidates, why_not
 
 PACKAGES: Final = ("greenlet", "uvloop", "structlog", "rich", "aiomonitor")
 
@@ -40,9 +40,12 @@ VERDICTS_HEAD: Final = (
     "counted in task.g.refusals, and named by print(preemptio.explain()) and print(task.g.why_not_preempted())."
 )
 
+NO_RESCUE: Final = "blocking calls block the loop"
+
 SOURCES: Final = {
     "itimer": "setitimer(ITIMER_REAL), takes SIGALRM",
     "posix": "timer_create with a real-time signal, Linux only",
+    "monitor": "a second thread and sys.monitoring, in any thread, CPython 3.12+",
     "none": "no tick: checkpoints only",
 }
 
@@ -143,7 +146,7 @@ def _support() -> list[dict[str, str]]:
     if why is None:
         now = _opened(config.source)
         rows.append(("preemption by signal", *_signals(now)))
-        rows.append(("loops in other threads", "partly", "checkpoints only: signals arrive in the main thread alone"))
+        rows.append(("loops in other threads", *_elsewhere()))
         rows.append(("asyncio's loop", *_loop(asyncio_base())))
         uvloop = uvloop_class()
         absent = ("no", "not installed. Type: pip install 'preemptio[uvloop]'")
@@ -154,6 +157,8 @@ def _support() -> list[dict[str, str]]:
 def _signals(source: str) -> tuple[str, str]:
     if config.debug.asyncpreemptoff:
         return "no", "PREEMPTIO_DEBUG has asyncpreemptoff=1: checkpoints only"
+    if source == "monitor":
+        return "yes", f"the tick is monitor, no signal: {NO_RESCUE}"
     if source != "none":
         return "yes", f"the tick is {source}"
     if config.source == "none":
@@ -163,6 +168,21 @@ def _signals(source: str) -> tuple[str, str]:
     if threading.current_thread() is not threading.main_thread():
         return "no", "this is not the main thread: checkpoints only"
     return "no", "the signals are in use in this process: checkpoints only"
+
+
+def _elsewhere() -> tuple[str, str]:
+    """Open the source there: in a thread."""
+    if config.debug.asyncpreemptoff:
+        return "partly", "checkpoints only: PREEMPTIO_DEBUG has asyncpreemptoff=1"
+    found: list[str] = []
+    thread = threading.Thread(target=lambda: found.append(_opened(config.source)))
+    thread.start()
+    thread.join()
+    if found == ["monitor"]:
+        return "yes", f"the tick is monitor: {NO_RESCUE}"
+    if config.source in {"auto", "monitor"}:
+        return "partly", "checkpoints only: " + why_not("monitor").partition(":")[0]
+    return "partly", f"checkpoints only: PREEMPTIO_SOURCE={config.source}"
 
 
 def _loop(base: type[Loop]) -> tuple[str, str]:

@@ -14,10 +14,10 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Mapping
-from types import CodeType, MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from types import CodeType, FrameType, MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from preemptio._core._gstatus import IDLE, Gstatus
+from preemptio._core._gstatus import IDLE, SYSCALL, Gstatus
 from preemptio._core._reasons import PreemptKind, Verdict, WaitReason
 from preemptio._core._refusals import LastRefusal, Refusals
 
@@ -31,10 +31,26 @@ BlockedAt = tuple[CodeType, int, float]
 """A blocking call, by code and instruction, and the seconds that a G was set aside in it."""
 
 
+class Restartable(Protocol):
+    """What a G stands in that is begun again if the CPU is taken from it there: see `_preempt/_restart.py`."""
+
+    name: str
+
+    def holds(self, frame: FrameType) -> bool:
+        """Report whether the step must not be left at this frame."""
+
+    def torn_at(self, frame: FrameType) -> bool:
+        """Report whether it has to be begun again if the step is left at this frame."""
+
+    def restart(self, extra: GExtra, caught: Callable[[], object] | None = None) -> BaseException:
+        """Return what is to be raised at that frame when the G goes on; `caught` is called when it was."""
+
+
 class GExtra:
     """The half of a G that most Gs never need; made by `G.extra()` at the first write."""
 
     __slots__ = (
+        "aside",
         "async_safe_point",
         "background",
         "blocked_at",
@@ -42,6 +58,7 @@ class GExtra:
         "charged",
         "cpu_time",
         "delivered_cancels",
+        "hold",
         "last_refusal",
         "mark_seen",
         "nice",
@@ -51,6 +68,8 @@ class GExtra:
         "preempt_stop",
         "preemptions",
         "refusals",
+        "restartable",
+        "restarts",
         "vruntime",
         "waiting_on",
     )
@@ -62,6 +81,8 @@ class GExtra:
         self.nice = 0
         self.blocked_at: BlockedAt | None = None
         self.background = False  # runs only when nothing else wants to; set at its birth
+        self.hold: Any = None  # the Hold of a suspended G; writers: claim and drop in _hold.py
+        self.aside = False  # its steps do not go into the ordinary queue; writers: newproc, and claim and drop
         self.preemptions: dict[PreemptKind, int] = {}
         self.refusals: dict[Verdict, int] = {}
         self.last_refusal: LastRefusal | None = None  # not the frame, which would keep its variables alive
@@ -70,6 +91,8 @@ class GExtra:
         self.preempt_off: tuple[str, ...] = ()  # reasons of the nopreempt regions it is in, innermost last
         self.policy: Any = None  # go(policy=...): the SafePointPolicy that is added to the loop's
         self.parked: Parked | None = None  # where it stands while it is off its carrier in mid-step
+        self.restartable: Restartable | None = None  # what it stands in; writers: its wrapper, restart()
+        self.restarts = 0  # times that something was begun again
         self.waiting_on: Any = None  # the future that preempt.wait() parked on
         self.cancel_at_safe_point = False  # go(cancel="safepoint")
         self.delivered_cancels = 0  # cancels delivered at a safe point, which the C task never saw
@@ -164,6 +187,11 @@ class G:
         return MappingProxyType(self._extra.preemptions)
 
     @property
+    def restarts(self) -> int:
+        """How often a `@preemptio.restartable` function was begun again in it."""
+        return self._extra.restarts
+
+    @property
     def refusals(self) -> Mapping[Verdict, int]:
         """How often it could not be stopped when it should have been, by verdict."""
         return MappingProxyType(self._extra.refusals)
@@ -201,6 +229,11 @@ class G:
         return self._extra.async_safe_point
 
     @property
+    def suspended(self) -> bool:
+        """Whether somebody holds it: its stack can be read, and none of its code runs."""
+        return self._extra.hold is not None
+
+    @property
     def parked(self) -> bool:
         """Whether it was taken off its carrier in the middle of a step."""
         return self._extra.parked is not None
@@ -213,8 +246,8 @@ class G:
 
     @property
     def wait_reason(self) -> WaitReason:
-        """What it waits for, when it is WAITING; read from the await chain at this moment."""
-        if self._extra.waiting_on is not None:
+        """What it waits for, when it is WAITING or in SYSCALL; read from the await chain at this moment."""
+        if self._extra.waiting_on is not None and self.status.base is not SYSCALL:
             return WaitReason.WAIT
         return wait_reason_of(self)
 

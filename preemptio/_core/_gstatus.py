@@ -68,12 +68,15 @@ class Gstatus(IntEnum):
     @property
     def base(self) -> Gstatus:
         """The state that the G returns to when the scan bit is dropped."""
-        return Gstatus(self & 0xFFF)
+        return _BASE.get(self, self)
 
     def __str__(self) -> str:
         """Show the name as Go's dumps do: `waiting`, `waiting (scan)`."""
         return f"{self.base.name.lower()} (scan)" if self.scanned else self.name.lower()
 
+
+_BASE: Final = {status: Gstatus(status & 0xFFF) for status in Gstatus if status & Gstatus.SCAN}
+_SCANNED: Final = {base: status for status, base in _BASE.items()}
 
 IDLE: Final = Gstatus.IDLE
 RUNNABLE: Final = Gstatus.RUNNABLE
@@ -85,6 +88,8 @@ COPYSTACK: Final = Gstatus.COPYSTACK
 PREEMPTED: Final = Gstatus.PREEMPTED
 LEAKED: Final = Gstatus.LEAKED
 SCANPREEMPTED: Final = Gstatus.SCANPREEMPTED
+SCANSYSCALL: Final = Gstatus.SCANSYSCALL
+SCANWAITING: Final = Gstatus.SCANWAITING
 
 TRANSITIONS: Final[frozenset[tuple[Gstatus, Gstatus]]] = frozenset(
     {
@@ -96,9 +101,9 @@ TRANSITIONS: Final[frozenset[tuple[Gstatus, Gstatus]]] = frozenset(
         (RUNNING, WAITING),  # park
         (WAITING, RUNNABLE),  # ready
         (WAITING, RUNNING),  # only by the G itself, after it pretended to wait
-        (RUNNING, SYSCALL),
+        (RUNNING, SYSCALL),  # entersyscall: under the tick, or at the await of a call in a worker thread
         (SYSCALL, RUNNING),
-        (SYSCALL, RUNNABLE),
+        (SYSCALL, RUNNABLE),  # exitsyscall, ready
         (RUNNING, COPYSTACK),
         (COPYSTACK, RUNNING),
         (RUNNING, DEAD),  # goexit
@@ -144,15 +149,16 @@ def cas_to_scan(g: G, status: Gstatus) -> bool:
         bad_transition(g, status, f"{status} (scan)", "not a claimable state")
     if g.status is not status:
         return False
-    g.status = Gstatus(status | Gstatus.SCAN)
+    g.status = _SCANNED[status]
     return True
 
 
 def cas_from_scan(g: G, status: Gstatus) -> None:
     """Give a borrowed stack back: drop the scan bit. Must succeed. proc.go, casfrom_Gscanstatus."""
-    if not status.scanned or status.base not in RELEASABLE or g.status is not status:
+    base = _BASE.get(status)
+    if base not in RELEASABLE or g.status is not status:
         bad_transition(g, status, status.base, "not a held scan state")
-    g.status = status.base
+    g.status = base
 
 
 def cas_to_preempt_scan(g: G) -> None:

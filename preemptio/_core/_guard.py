@@ -18,6 +18,7 @@ handler; `restore` on carriers and in the hub.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from preemptio._core._current import current_processor
@@ -26,6 +27,8 @@ from preemptio._core._headroom import CannotLeaveError, NoRoomError
 from preemptio._core._reasons import PreemptKind
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from preemptio._core._g import G
     from preemptio._core._processor import Processor
 
@@ -88,7 +91,7 @@ def should_yield() -> bool:
 
     For code that wants to reach a tidy state before it gives way.
     """
-    return _poisoned and _wanted() is not None
+    return _poisoned and _wanted(sys._getframe(1)) is not None
 
 
 def charge(units: int) -> None:
@@ -119,8 +122,8 @@ def charge(units: int) -> None:
     checkpoint()
 
 
-def _wanted() -> G | None:
-    """Return the G that must give way at this place, if any: asked, running on its carrier, not masked."""
+def _wanted(frame: FrameType) -> G | None:
+    """Return the G that must give way at this place, if any: asked, running on its carrier, not masked or held."""
     p = current_processor()
     if p is None:
         return None
@@ -132,17 +135,23 @@ def _wanted() -> G | None:
     if p.masked(g):
         restore(p)  # keep g.preempt: the end of the mask poisons again
         return None
-    return g
+    section = g._extra.restartable
+    return None if section is not None and section.holds(frame) else g
 
 
 def _checkpoint() -> None:
-    g = _wanted()
+    frame = sys._getframe(2)  # who calls checkpoint()
+    g = _wanted(frame)
     if g is not None:
         p = current_processor()
         if p is not None:
+            section = g._extra.restartable
+            torn = section is not None and section.torn_at(frame)
             try:
                 exc = p.preempt(g, PreemptKind.SYNC)
             except (NoRoomError, CannotLeaveError):
                 return  # the next checkpoint, further out, takes the request
+            if exc is None and torn and section is not None:
+                exc = section.restart(g.extra())
             if exc is not None:
                 raise exc

@@ -32,6 +32,9 @@ class Host(Protocol):
     def innermost_g(self) -> G | None:
         """Return the G of the task that runs now: an eager one is inside the step of the task that creates it."""
 
+    def runs(self, g: G) -> bool:
+        """Report whether a G that has no step runs all the same, inside somebody else's."""
+
     def leave(self) -> object:
         """Swap out what the loop keeps about the running task; the token goes to `enter`."""
 

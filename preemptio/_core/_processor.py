@@ -23,16 +23,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
 from preemptio._core import _guard
 from preemptio._core._carrier import Carrier
+from preemptio._core._contexts import BlockedContexts
 from preemptio._core._gstatus import (
+    LEAKED,
     PREEMPTED,
     RUNNABLE,
     RUNNING,
+    SCANSYSCALL,
     SYSCALL,
     WAITING,
     cas_from_preempted,
@@ -41,6 +44,7 @@ from preemptio._core._gstatus import (
     cas_to_preempt_scan,
 )
 from preemptio._core._headroom import CannotLeaveError, require_headroom
+from preemptio._core._hold import Hold, defer, drop
 from preemptio._core._parked import NICE_WEIGHT, Parked, ParkedQueue, Step, entered_context
 from preemptio._core._step import settle_failed
 
@@ -60,6 +64,7 @@ class Processor:
         "asked",
         "attention",
         "blocked_contexts",
+        "born",
         "budget",
         "carrier",
         "check_at",
@@ -69,6 +74,7 @@ class Processor:
         "cpu_mark",
         "fence",
         "handoff",
+        "holds",
         "host",
         "hub",
         "idle",
@@ -78,6 +84,7 @@ class Processor:
         "resumed_at",
         "schedtick",
         "seen",
+        "settled",
         "slice",
         "standing",
         "step",
@@ -104,10 +111,13 @@ class Processor:
         self.idle: list[Carrier] = []
         self.parked = ParkedQueue(slice_seconds)
         self.standing: dict[G, Parked] = {}  # every G that stands off its carrier, whoever owes it the CPU
-        self.blocked_contexts: dict[int, list[Callable[[], object]]] = {}  # id(entered context) -> who waits for it
+        self.blocked_contexts = BlockedContexts()
+        self.holds: dict[G, Hold] = {}  # the Gs that somebody holds; writers: claim and drop in _hold.py
         self.nparked_ever = 0
         # Requests and time. Written by the tick and by checkpoints.
         self.asked: G | None = None
+        self.born: Callable[[G], None] | None = None  # called for a G that is born while the world is stopped
+        self.settled: Callable[[], None] | None = None  # called in the hub when a step was stopped; writer: Suspends
         self.fence: Callable[[], bool] = bool  # reports whether a switch would be inside the GC; set by the host
         self.seen = -1  # schedtick that the last tick saw; one more after a preemption
         self.resumed_at = 0.0
@@ -197,19 +207,37 @@ class Processor:
         """RUNNING -> RUNNABLE, behind everything that is queued. proc.go, gopreempt_m."""
         record = self._detach(g)
         cas_gstatus(g, RUNNING, RUNNABLE)
-        self._queue_parked(g, record)
+        self.queue_parked(g, record)
         self.seen = self.schedtick + 1
         return self._stand(record)
 
-    def _queue_parked(self, g: G, entry: Parked | Step) -> None:
+    def queue_parked(self, g: G, entry: Parked | Step) -> None:
+        """Put a RUNNABLE G into the parked queue."""
         if not self.parked.heap:
             self.parked.since = time.monotonic()
         self.parked.push(g, entry)
         self.host.kick()
 
-    def defer(self, step: Step) -> None:
-        """Hold back the queued step of a background G until nothing else wants to run."""
-        self._queue_parked(step[0], step)
+    def queue_step(self, step: Step) -> None:
+        """Put a step of a RUNNABLE G where it belongs."""
+        if step[0]._extra.aside:
+            self.queue_aside(step)
+        else:
+            self.host.enqueue(step)
+
+    def queue_aside(self, step: Step) -> None:
+        """Keep back a step: of a held G until it is let go, of a background G until nothing else wants to run."""
+        g = step[0]
+        extra = g.extra()
+        if extra.hold is None and self.born is not None:
+            self.born(g)
+        if extra.hold is not None:
+            defer(g, step)
+        elif extra.background:
+            self.queue_parked(g, step)
+        else:  # born while the world was stopped, and first scheduled now
+            extra.aside = False
+            self.host.enqueue(step)
 
     def _preempt_park(self, g: G) -> BaseException | None:
         """RUNNING -> PREEMPTED: nobody owes it the CPU until a suspender claims it. proc.go, preemptPark."""
@@ -251,9 +279,14 @@ class Processor:
 
     def exitsyscall(self, record: Parked) -> None:
         """SYSCALL -> RUNNABLE, in the ordinary queue: it goes on waiting where it was."""
-        if record.g.status is SYSCALL and self.standing.get(record.g) is record:
-            cas_gstatus(record.g, SYSCALL, RUNNABLE)
+        g = record.g
+        if self.standing.get(g) is not record:
+            return
+        if g.status is SYSCALL:
+            cas_gstatus(g, SYSCALL, RUNNABLE)
             self.host.enqueue(record)
+        elif g.status is SCANSYSCALL:
+            defer(g, record)
 
     def stand(self, record: Parked) -> None:
         """Leave the carrier after `park` or `goyield`. Returns, or raises, when the G is resumed."""
@@ -274,7 +307,7 @@ class Processor:
         extra = g.extra()
         extra.parked, extra.blocked_at = record, None
         self.standing[g] = record
-        self.blocked_contexts.setdefault(id(entered_context(step)), [])
+        self.blocked_contexts.enter(step)
         carrier.detached = True
         return record
 
@@ -294,7 +327,7 @@ class Processor:
         idle = self.idle
         self.carrier = carrier = idle.pop() if idle else Carrier(self)
         try:
-            self._give(carrier, carrier)
+            carrier.give(carrier)
         finally:
             self.active = False
             self.carrier = None
@@ -319,6 +352,9 @@ class Processor:
         g = record.g
         if record.killed:
             return
+        if g._extra.hold is not None:
+            defer(g, record)
+            return
         self.active = True
         if not self.armed:
             self.host.arm()
@@ -340,43 +376,14 @@ class Processor:
             carrier.adopt(self.hub)
         self.carrier = carrier
         try:
-            self._give(carrier, record.standing_on)
+            carrier.give(record.standing_on)
         finally:
             self.active = False
             self.carrier = None
             self.step = None
             self.settle()
-            if carrier.dead:  # of KeyboardInterrupt, SystemExit or kill(): it did not come to step_left
-                self.step_left(record.step)
-
-    def _give(self, carrier: Carrier, target: greenlet) -> None:
-        """Switch to `target`, on `carrier`, until the carrier has come back by itself: `self.carrier` is None then.
-
-        Something else may arrive here meanwhile: what a child greenlet passes to its parent, if that carrier has
-        ended and the hub has inherited it. It belongs to the carrier that runs; see _carrier.py.
-        """
-        try:
-            got = target.switch()
-        except BaseException as exc:
-            if carrier.dead or self.carrier is None:
-                raise
-            self._pass_on(carrier, carrier.throw, exc)
-        else:
-            if self.carrier is not None:
-                self._pass_on(carrier, carrier.switch, got)
-
-    def _pass_on(self, carrier: Carrier, switch: Callable[[Any], Any], got: object) -> None:
-        while True:
-            try:
-                got = switch(got)
-            except BaseException as exc:
-                if carrier.dead or self.carrier is None:
-                    raise
-                switch, got = carrier.throw, exc
-            else:
-                if carrier.dead or self.carrier is None:
-                    return
-                switch = carrier.switch
+            if carrier.dead:  # of KeyboardInterrupt, SystemExit or kill(): it did not come to that by itself
+                self.blocked_contexts.left(record.step)
 
     def settle(self) -> None:
         """Drop what was asked of a step that is over. In the hub."""
@@ -385,37 +392,20 @@ class Processor:
         if asked is not None:
             asked.preempt = False
             _guard.restore(self)
+        if self.settled is not None:
+            self.settled()
 
     def unpark(self, record: Parked) -> None:
         """WAITING -> RUNNABLE for a G that stands in `preemptio.wait`: it gets its place in the ordinary queue."""
+        if record.g._extra.hold is not None:
+            defer(record.g, record)
+            return
+        if record.g.status is LEAKED:
+            cas_gstatus(record.g, LEAKED, WAITING)
         cas_gstatus(record.g, WAITING, RUNNABLE)
         self.host.enqueue(record)
 
-    def claim(self, g: G) -> bool:
-        """Make a PREEMPTED G this caller's to resume; one caller wins. It is queued again at once by the winner."""
-        if g.status is not PREEMPTED or not cas_from_preempted(g):
-            return False
-        record = self.standing[g]
-        cas_gstatus(g, WAITING, RUNNABLE)
-        self._queue_parked(g, record)
-        return True
-
     # -- carriers --
-
-    def step_left(self, step: Step | None) -> None:
-        """Note that a parked step has ended: its context is free again. On its carrier, before it retires."""
-        if step is None:
-            return
-        for queue_again in self.blocked_contexts.pop(id(entered_context(step)), ()):
-            queue_again()
-
-    def block_on_context(self, context: object, queue_again: Callable[[], object]) -> bool:
-        """Hold something back until the parked step that has entered `context` ends; False if there is none."""
-        waiting = self.blocked_contexts.get(id(context))
-        if waiting is None:
-            return False
-        waiting.append(queue_again)
-        return True
 
     def step_raised(self, item: Step, exc: BaseException) -> bool:
         """Finish the transition of a step that raised; report whether it only has to wait for its context.
@@ -426,7 +416,7 @@ class Processor:
         g, callback, _, _ = item
         parked_before = self.carrier is not None and self.carrier.detached
         if isinstance(exc, RuntimeError) and not parked_before and g.status is RUNNING:
-            if self.block_on_context(entered_context(item), lambda: self.host.enqueue(item)):
+            if self.blocked_contexts.wait(entered_context(item), lambda: self.host.enqueue(item)):
                 cas_gstatus(g, RUNNING, RUNNABLE)
                 return True
         settle_failed(g, callback.__self__.done())  # type: ignore[attr-defined]  # the task
@@ -447,11 +437,14 @@ class Processor:
         Its `finally` blocks run. A step that catches even that is left behind, suspended for ever.
         """
         g = record.g
+        if g._extra.hold is not None:
+            drop(self, g)
+        if g.status is LEAKED:
+            cas_gstatus(g, LEAKED, WAITING)
         if g.status not in (RUNNABLE, WAITING, PREEMPTED, SYSCALL):
             return False
         self.parked.remove(record)
-        if g.status is PREEMPTED:
-            cas_from_preempted(g)
+        cas_from_preempted(g)
         if g.status in (WAITING, SYSCALL):
             cas_gstatus(g, g.status, RUNNABLE)
         record.throw = GreenletExit("the event loop was closed")

@@ -35,7 +35,7 @@ class Reason(Enum):
 
 
 class WaitReason(Reason):
-    """What a WAITING G waits for. Derived when somebody looks, from the awaited object: waiting costs nothing."""
+    """What a WAITING G waits for, or one in SYSCALL. Derived when somebody looks: waiting costs nothing."""
 
     NONE = "", "not waiting"
     AWAIT = "await", "awaits something that has no reason of its own here"
@@ -50,6 +50,7 @@ class WaitReason(Reason):
     STREAM = "IO wait", "a stream or socket"
     GROUP = "task group", "the children of a TaskGroup"
     GATHER = "gather", "asyncio.gather, wait or wait_for"
+    BLOCKING = "preemptio.blocking", "preemptio.blocking(): a call in a worker thread; the status is SYSCALL"
     WAIT = "preemptio.wait", "preemptio.wait(): the whole carrier is parked"
 
 
@@ -116,11 +117,11 @@ class Verdict(Reason):
     OPCODE = (
         "opcode",
         "not at a function's entry or a loop's back edge: straight-line code is atomic",
-        "if it stays, one C call takes longer than a slice: await asyncio.to_thread(function), or use a process",
+        "if it stays, one C call takes longer than a slice: await preemptio.blocking(function), or use a process",
     )
     NO_OWNER = (
         "no owner",
-        "no coroutine of the step is on the stack above this frame (another greenlet, a callback)",
+        "the stack ends before the task's step: a greenlet that the task made (SQLAlchemy, greenback), or a callback",
         "only tasks are preempted: start the work by preemptio.go(function), not in a callback or a greenlet",
     )
     OWNER = (
@@ -136,7 +137,7 @@ class Verdict(Reason):
     IMPORT = (
         "import",
         "inside an import: other tasks would see a half-built module",
-        "import the module before the loop runs, or `await asyncio.to_thread(importlib.import_module, name)`",
+        "import the module before the loop runs, or `await preemptio.blocking(importlib.import_module, name)`",
     )
     THIRD_PARTY = (
         "third party",
@@ -158,6 +159,11 @@ class Verdict(Reason):
         "the step holds a thread lock; another task that asked for it would block the thread for good",
         "release the lock before the long part, or hold an asyncio.Lock instead",
     )
+    RESTART = (
+        "restart",
+        "in a restartable function, where it cannot be begun again: its last statement, or inside a `try` or `with`",
+        "put the long part before the last statement, and outside of any `try` or `with`",
+    )
     STACK = (
         "stack",
         "too close to the recursion limit to leave the carrier",
@@ -168,6 +174,13 @@ class Verdict(Reason):
         "the rules themselves failed; see the internal error in the log",
         "report the internal error; meanwhile call preemptio.checkpoint() in the computation",
     )
+
+
+class PauseReason(Reason):
+    """Why the runtime itself stops the world; a program gives reasons of its own to `stop_the_world`."""
+
+    DUMP = "dump", "every G is shown as it is at one moment"
+    SCAN = "scan", "the end of a scan: what has changed since its beginning is looked at again"
 
 
 class StopReason(Reason):

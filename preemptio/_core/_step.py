@@ -14,7 +14,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from preemptio._core._gstatus import DEAD, IDLE, RUNNABLE, RUNNING, WAITING, bad_transition
+from preemptio._core._gstatus import (
+    DEAD,
+    IDLE,
+    LEAKED,
+    RUNNABLE,
+    RUNNING,
+    SYSCALL,
+    WAITING,
+    bad_transition,
+    cas_gstatus,
+)
 
 if TYPE_CHECKING:
     from preemptio._core._g import G
@@ -25,13 +35,20 @@ if TYPE_CHECKING:
 def ready(g: G) -> None:
     """Make `g` runnable because its next step is about to be queued: Go's ready, and goyield from within a step.
 
+    One that is held stays as it is: its step is not queued but left to the end of the hold (`Processor.queue_aside`).
+
     Raises:
         InternalError: it is runnable already (a step scheduled twice) or dead.
     """
     status = g.status
     if status is WAITING or status is RUNNING or status is IDLE:
         g.status = RUNNABLE
-    else:
+    elif status is SYSCALL and not g.parked:  # its call in a worker thread has ended, or it was cancelled
+        cas_gstatus(g, SYSCALL, RUNNABLE)
+    elif status is LEAKED:  # somebody cancelled it
+        cas_gstatus(g, LEAKED, WAITING)
+        cas_gstatus(g, WAITING, RUNNABLE)
+    elif g._extra.hold is None or status.base is RUNNABLE:
         bad_transition(g, WAITING, RUNNABLE)
 
 
@@ -42,6 +59,9 @@ def run_step(p: Processor, item: Step) -> bool:
     """
     g, step, args, context = item
     if g.status is not RUNNABLE:
+        if g._extra.hold is not None:
+            p.queue_aside(item)
+            return p.attention
         bad_transition(g, RUNNABLE, RUNNING)
     g.status = RUNNING
     g.slices += 1

@@ -28,6 +28,9 @@ from preemptio._preempt._whose import COROUTINE, Ownership, Whose
 GO_FRAMES: Final[set[CodeType]] = set()
 """Codes of the coroutines that `go(function)` wraps a plain function in: they own a step without being user code."""
 
+BETWEEN: Final[set[CodeType]] = set()
+"""Codes of the runtime's own that a step may be stopped above: they wrap a function of the user's."""
+
 _REFUSED: Final = {
     Whose.STDLIB: Verdict.STDLIB,
     Whose.IMPORT: Verdict.IMPORT,
@@ -87,7 +90,7 @@ class Codes:
     def _refusal(self, code: CodeType, whose: Whose, owner: bool) -> Verdict | None:
         if not owner and code.co_name == "__del__":
             return Verdict.FINALIZER
-        if owner and code in GO_FRAMES:
+        if code in (GO_FRAMES if owner else BETWEEN):
             return None
         refusal = _REFUSED.get(whose)
         if owner and whose is not Whose.USER and refusal is not Verdict.DENIED:

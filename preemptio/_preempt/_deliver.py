@@ -20,6 +20,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
 from preemptio._preempt._opcodes import may_raise_at
+from preemptio._preempt._restart import WRAPPER
 from preemptio._preempt._tracers import OwnTracer, tracer_installed
 from preemptio._preempt._whose import COROUTINE
 
@@ -46,14 +47,20 @@ class Delivery(OwnTracer):
         self._left = EVENTS
         self._frames: list[FrameType] = []
 
+    @staticmethod
+    def under_way() -> bool:
+        """Report whether one is on its way in this thread: the step must not be stopped before it has got it."""
+        return isinstance(getattr(sys.gettrace(), "__self__", None), Delivery)
+
     def arm(self, frame: FrameType) -> bool:
         """Begin to trace the step from `frame` outward; False when somebody else traces."""
         if tracer_installed():
             return False
         at: FrameType | None = frame
         while at is not None and len(self._frames) < DEPTH:
-            at.f_trace = self._on_event
-            at.f_trace_opcodes = True
+            if at.f_code is not WRAPPER:  # it has something to tidy up
+                at.f_trace = self._on_event
+                at.f_trace_opcodes = True
             self._frames.append(at)
             if at.f_code.co_flags & COROUTINE:
                 break
@@ -80,7 +87,7 @@ class Delivery(OwnTracer):
             return None
         if event == "call":
             return None
-        if event == "opcode":
+        if event in ("opcode", "line"):  # 3.13 ends opcode events when an untraced frame or thread runs the same code
             self._left -= 1
             if self._left <= 0 or may_raise_at(frame.f_code, frame.f_lasti):
                 self._disarm()

@@ -123,6 +123,9 @@ def beyond(rules: SafePoints, g: G, verdict: Verdict, frame: FrameType) -> Verdi
     if verdict is not Verdict.OPCODE:
         return verdict
     said = rules.of(g).walk(frame)[0]
+    section = g._extra.restartable
+    if said is Verdict.SAFE and section is not None and section.holds(frame):
+        return Verdict.RESTART
     return verdict if said is Verdict.SAFE else said
 
 

@@ -67,7 +67,7 @@ _known: Final[dict[int, type]] = {}
 _late: Final[dict[str, tuple[str, ...]]] = {
     "multiprocessing.synchronize": ("SemLock", "Condition"),
     "multiprocessing.managers": ("AcquirerProxy",),
-    "filelock": ("BaseFileLock",),
+    "filelock": ("BaseFileLock", "AcquireReturnProxy"),
 }
 """Lock classes of modules that are looked for when they have been imported, and not before."""
 

@@ -113,6 +113,14 @@ def may_raise_at(code: CodeType, lasti: int) -> bool:
     return lasti >= 0 and code.co_code[lasti] not in _SILENT
 
 
+_HANDLER: Final = _OPMAP["PUSH_EXC_INFO"]
+
+
+def has_handlers(code: CodeType) -> bool:
+    """Report whether the code has a `try` or a `with`; what generators and comprehensions have does not count."""
+    return bool(code.co_exceptiontable) and _HANDLER in code.co_code[::2]
+
+
 def _adaptive(code: CodeType) -> bytes:
     return bytes(code._co_code_adaptive)  # type: ignore[attr-defined]  # 3.11+: the specialised instructions
 

@@ -14,8 +14,9 @@ from __future__ import annotations
 import os
 import sys
 import threading
-import weakref
 from typing import TYPE_CHECKING, Any, Final
+
+from preemptio._preempt import _gil, _monitor
 
 if TYPE_CHECKING:
     from preemptio._preempt._tick import Ticker
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 AFTER_EXEC: Final = 0.25
 """Seconds within which an exec that succeeds has ended the program."""
 
-_running: weakref.WeakSet[Ticker] = weakref.WeakSet()
+_running: set[Ticker] = set()  # writers: the threads of the loops; copied in one step where it is read
 _hooked = False
 
 
@@ -45,7 +46,7 @@ def unwatch(ticker: Ticker) -> None:
 
 def _on_audit(event: str, _args: tuple[Any, ...]) -> None:
     if event == "os.exec":
-        for ticker in list(_running):
+        for ticker in _running.copy():
             if ticker.ticking:
                 ticker.disarm()
                 _arm_later(ticker)
@@ -59,6 +60,8 @@ def _arm_later(ticker: Ticker) -> None:
 
 
 def _in_child() -> None:
-    for ticker in list(_running):
+    _gil.forked()
+    _monitor.REQUESTS.forked()
+    for ticker in _running.copy():
         ticker.abandon()  # and with it checkpoints and wait(): the parent's tasks must not run here too
     _running.clear()

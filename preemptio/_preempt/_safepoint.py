@@ -109,7 +109,11 @@ class SafePoints:
             if not marks[lasti] & ASK or not at_safe_opcode(code, lasti):
                 return Verdict.OPCODE
         # what another thread's frames hold may change while we read it
-        return rules.walk(frame, elsewhere=elsewhere, peek=peek)[0]
+        verdict = rules.walk(frame, elsewhere=elsewhere, peek=peek)[0]
+        section = extra.restartable
+        if section is not None and verdict is Verdict.SAFE and section.holds(frame):
+            return Verdict.RESTART
+        return verdict
 
     def walk(
         self, innermost: FrameType, *, elsewhere: bool = True, peek: bool = True
@@ -147,18 +151,15 @@ class SafePoints:
             return Verdict.NO_OWNER, None
         if elsewhere:
             return Verdict.SAFE, frame
-        held = held or self._held_beyond(frame)
+        beyond = frame.f_back
+        while beyond is not None and beyond.f_code is not RUN_STEP:
+            if held is None and codes.of(beyond).may_hold and holds(beyond):
+                held = beyond
+            beyond = beyond.f_back
+        if beyond is None:
+            return Verdict.NO_OWNER, None  # a coroutine that a greenlet of the task's own runs, not its step
         if held is not None:
             return Verdict.LOCK, held
         if aside is not None or self.claims.in_the_way(innermost, peek=peek):
             return Verdict.C_FRAME, aside
         return Verdict.SAFE, frame
-
-    def _held_beyond(self, owner: FrameType) -> FrameType | None:
-        """Return the first of the frames that await the owner which holds a lock."""
-        frame = owner.f_back
-        while frame is not None and frame.f_code is not RUN_STEP:
-            if self._codes.of(frame).may_hold and holds(frame):
-                return frame
-            frame = frame.f_back
-        return None

@@ -11,8 +11,9 @@ stopped there.
 What does not work. Switching in the trace callback itself: the thread's tracing depth stays above zero while the
 callback is away, and no other greenlet is ever traced again. `sys.call_tracing` resets the depth for the call.
 
-Invariants. Only armed when nobody else traces. Bounded by `EVENTS`; removed as soon as another step runs. Frames
-keep no `f_trace` of ours afterwards.
+Invariants. Only armed when nobody else traces; who takes the trace function from a search ends it, and what they put
+on its frames stays. Bounded by `EVENTS`; removed as soon as another step runs. Frames keep no `f_trace` of ours
+afterwards.
 
 Context: `arm` in the tick handler; `_on_event` in the interpreter's trace callback, in whatever greenlet runs.
 """
@@ -62,7 +63,9 @@ class Seeker(OwnTracer):
 
     @property
     def armed(self) -> bool:
-        """Whether a search is on."""
+        """Whether a search is on; one that somebody took the trace function from (breakpoint()) is over."""
+        if self._g is not None and sys.gettrace() != self._on_event:
+            self.disarm()
         return self._g is not None
 
     def arm(self, g: G, frame: FrameType) -> bool:
@@ -83,13 +86,14 @@ class Seeker(OwnTracer):
         return True
 
     def disarm(self) -> None:
-        """Remove every trace of the search."""
+        """Remove every trace of the search. A tick may come in the middle of it."""
+        self._g = None
         if sys.gettrace() == self._on_event:
             sys.settrace(None)
-        for frame in self._at:
-            frame.f_trace = None
-        self._at.clear()
-        self._g = None
+        at, self._at = self._at, {}
+        for frame in at:
+            if frame.f_trace == self._on_event:
+                frame.f_trace = None
 
     def _on_event(self, frame: FrameType, event: str, _arg: object) -> Trace | None:
         g = self._g

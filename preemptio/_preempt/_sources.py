@@ -4,7 +4,9 @@
   those tick with the kernel's jiffy (a 1 ms slice becomes 8 ms) and never fire while the thread is blocked.
 - `posix`: timer_create with a real-time signal, through ctypes, on Linux. For processes whose SIGALRM belongs to
   somebody else (pytest-timeout, an application's own alarm). Not inherited by fork, deleted by exec.
-- `none`: no tick. Checkpoints read the clock. Loops outside the main thread, Windows, or by choice.
+- `monitor`: a second thread that looks, and sys.monitoring to interrupt by (`_monitor`). CPython 3.12 and newer, in
+  any thread; where signals arrive they are better: they need no GIL to come, and end blocking calls.
+- `none`: no tick. Checkpoints read the clock. Loops outside the main thread on 3.11, Windows, or by choice.
 
 Handlers are installed without SA_RESTART (CPython's way), so that a blocking call is interrupted too.
 
@@ -21,10 +23,13 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
 from typing import Any, Final, Protocol
 
 from preemptio._log import report_source
+from preemptio._preempt import _monitor
+from preemptio._preempt._monitor import MonitorSource
 
 Handler = Callable[[int, FrameType | None], Any]
 
@@ -34,7 +39,7 @@ TIMER_RESOLUTION: Final = 0.000_01  # seconds: what the kernel rounds an interva
 
 
 class TickSource(Protocol):
-    """A periodic interruption of the main thread."""
+    """A periodic interruption of the loop's thread."""
 
     name: str
     signum: int  # the tick's signal; 0 if it is none
@@ -116,14 +121,17 @@ class ItimerSource(_SignalSource):
         self._give_back()
 
     def arm(self, period: float) -> None:
-        """Set the timer. 0.6 us."""
+        """Set the timer, unless somebody took the signal: a tick would call their handler. 0.7 us."""
+        if self.lost():
+            return
         self._period = period
         signal.setitimer(signal.ITIMER_REAL, period, period)
 
     def disarm(self) -> None:
-        """Clear the timer."""
+        """Clear the timer, if it is ours still: who took the signal may not have set it."""
+        if not self.lost() or (self._period and self.ticking()):
+            signal.setitimer(signal.ITIMER_REAL, 0.0)
         self._period = 0.0
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
 
     def ticking(self) -> bool:
         """Report whether the process's one timer is still as it was set: alarm(0) clears it too."""
@@ -222,14 +230,21 @@ class NullSource:
         return False
 
 
-def signals_work_here() -> bool:
-    """Report whether this thread of this process can take timer signals at all."""
-    return hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
+def _in_main_thread() -> bool:
+    return threading.get_ident() == threading.main_thread().ident
 
 
-def candidates(choice: str) -> list[Callable[[], TickSource]]:
-    """Return the sources to try, in order, for the knob `source`."""
-    if choice == "none" or not signals_work_here():
+def always() -> bool:
+    """Have every look made in the loop's thread."""
+    return True
+
+
+def candidates(choice: str, glance: Callable[[], bool] = always) -> list[Callable[[], TickSource]]:
+    """Return the sources to try, in order, for the knob `source`; `glance` is for the monitor (_monitor.py)."""
+    in_main = _in_main_thread()
+    if choice == "monitor" or (choice == "auto" and not in_main):
+        return [partial(MonitorSource, glance), NullSource]
+    if choice == "none" or not in_main or not hasattr(signal, "setitimer"):
         return [NullSource]
     posix: list[Callable[[], TickSource]] = [PosixTimerSource] if sys.platform == "linux" else []
     if choice == "itimer":
@@ -239,23 +254,37 @@ def candidates(choice: str) -> list[Callable[[], TickSource]]:
     return [ItimerSource, *posix, NullSource]
 
 
-def open_source(choice: str, handler: Handler) -> TickSource:
+def open_source(choice: str, handler: Handler, glance: Callable[[], bool] = always) -> TickSource:
     """Start the first source that is free; the null source always is."""
     wanted = ""
-    for make in candidates(choice):
+    for make in candidates(choice, glance):
         source = make()
         wanted = wanted or source.name
         if source.start(handler):
             if source.name != wanted:
-                _report_once(wanted, source.name)
+                _report_once(wanted, source.name, why_not(wanted))
+            elif source.name != choice and choice in ("itimer", "posix") and not _in_main_thread():
+                _report_once(choice, source.name, OUTSIDE)
             return source
     return NullSource()
+
+
+OUTSIDE: Final = "signals arrive in the main thread only: checkpoints give way here; PREEMPTIO_SOURCE=auto may do more"
+
+
+def why_not(source: str) -> str:
+    """Say why a source could not be started."""
+    if source != "monitor":
+        return "its signal or timer belongs to somebody else in this process"
+    if not _monitor.AVAILABLE:
+        return "the monitor takes CPython 3.12 or newer: only checkpoints give way here"
+    return "no thread can start, or sys.monitoring has no tool id left: only checkpoints give way here"
 
 
 _reported: set[tuple[str, str]] = set()
 
 
-def _report_once(wanted: str, used: str) -> None:
+def _report_once(wanted: str, used: str, why: str) -> None:
     if (wanted, used) not in _reported:
         _reported.add((wanted, used))
-        report_source(wanted, used, "its signal or timer belongs to somebody else in this process")
+        report_source(wanted, used, why)

@@ -12,9 +12,13 @@ burst as a whole stays within `TARGET`; one that cannot be stopped gets longer a
 Every attempt is acknowledged (`carrier.preempt_gen`), also a refused one: a requester must be able to tell
 "refused, ask again" from "still on its way".
 
+Where signals do not arrive a second thread does the first look (`glance`), and has the second done in the loop's thread
+(`_monitor`): then `on_tick` is called at a function's entry or a back edge.
+
 Context: `on_tick` is a Python signal handler: it runs on top of any frame of the main thread, the runtime's own
 included, and inside C functions that poll for signals. It allocates little, logs nothing, takes no locks, and
-raises only what a G is meant to get.
+raises only what a G is meant to get. `glance` runs in the monitor's thread, between any two instructions of the loop's
+thread at which that can give up the GIL.
 """
 
 from __future__ import annotations
@@ -36,6 +40,7 @@ from preemptio._preempt._everywhere import Everywhere
 from preemptio._preempt._explain import advise, beyond
 from preemptio._preempt._gcfence import FENCE
 from preemptio._preempt._gil import GilShare
+from preemptio._preempt._monitor import cpu_clock
 from preemptio._preempt._rescue import LOOK_SOON, Rescue
 from preemptio._preempt._seek import Seeker, Trace
 from preemptio._preempt._sources import NullSource, TickSource, open_source
@@ -45,6 +50,7 @@ if TYPE_CHECKING:
     from preemptio._core._g import G, GExtra
     from preemptio._core._processor import Processor
     from preemptio._preempt._safepoint import SafePoints
+    from preemptio._preempt._suspend import Suspends
 
 TARGET: Final = 0.010
 """Seconds within which every step of a burst of hogs should have had its first turn."""
@@ -85,6 +91,7 @@ class Ticker:
         self,
         p: Processor,
         rules: SafePoints,
+        suspends: Suspends,
         choice: str,
         report: Callable[[G, Verdict, FrameType, str], None],
         report_blocked: Callable[[G, CodeType, int], None],
@@ -94,9 +101,12 @@ class Ticker:
         self._rescuing = False  # what the look decided: to set the G aside in a blocking call; writer: _overrun
         self._p = p
         self._rules = rules
+        self._suspends = suspends
         self._choice = choice
         self._report = report
         self._source: TickSource = NullSource()
+        self._monitored = False  # the tick comes from the monitor; writer: _take
+        self._clock: int | None = None  # of the loop's thread's CPU time; writer: start
         self._wakeups = Wakeups(p.host.watch)
         self._gil = GilShare()
         self._pid = os.getpid()  # written by arm: whose tasks these are
@@ -125,7 +135,8 @@ class Ticker:
 
     def start(self) -> None:
         """Take a source; called when the loop begins to run."""
-        self._take(open_source(self._choice, self.on_tick))
+        self._clock = cpu_clock()
+        self._take(open_source(self._choice, self.on_tick, self.glance))
         self._p.armed = self._p.clocked  # nothing to arm
         FENCE.install()
         _process.watch(self)
@@ -157,7 +168,7 @@ class Ticker:
         p = self._p
         if self._source.lost():  # somebody took the signal: leave it to them
             self._source.stop()
-            self._take(open_source(self._choice, self.on_tick))
+            self._take(open_source(self._choice, self.on_tick, self.glance))
         self._pid = os.getpid()
         self._rules.claims.learn()
         p.seen = -1
@@ -229,6 +240,7 @@ class Ticker:
         p = self._p
         self._source = source
         p.clocked = source.name == "none"
+        self._monitored = source.name == "monitor"
         if p.clocked:
             _guard.poison(p)
         else:
@@ -238,6 +250,41 @@ class Ticker:
         if period != self._period:
             self._period = period
             self._source.arm(period)
+            if self._monitored:  # its thread must get the GIL within a part of the period
+                self._gil.guard(min(period, self._p.slice) / 4)
+
+    # -- the monitor's thread --
+
+    def glance(self) -> bool:
+        """Do of a look what can be done from outside; report whether the loop's thread must do the rest."""
+        try:
+            return self._glance()
+        except Exception as exc:
+            self._failed(exc)
+            return False
+
+    def _glance(self) -> bool:
+        p = self._p
+        if not p.active:
+            self._idle += 1
+            if self._idle >= IDLE_TICKS:
+                self.disarm()
+                if p.active and self._started:  # a batch began meanwhile, which may have seen `armed` as it was
+                    self._tick_again()
+            return False
+        self._idle = 0
+        step, tick = p.step, p.schedtick
+        if step is None:
+            self._blind()
+            return False
+        if p.seen != tick:
+            p.seen = tick
+            p.attention = True
+            if self._clock is not None:
+                p.cpu_mark = time.clock_gettime(self._clock)  # what ran before is nobody's here: its G may be gone
+            self._set_period(p.slice)
+            return False
+        return True
 
     # -- the signal handler --
 
@@ -280,13 +327,17 @@ class Ticker:
             self._blind()
             return None
         g = step[0]
+        if self._suspends.wanted(g):
+            g.extra().preempt_stop = True
+            p.seen = p.schedtick
+            return self._overrun(p, g, frame) if g.status is RUNNING and not Delivery.under_way() else None
         if p.seen != p.schedtick:
             p.seen = p.schedtick
             p.attention = True  # the batch has lasted a tick: let I/O and timers be polled after this step
             p.charge(g)
             self._set_period(p.slice)
             return None
-        if g.status is not RUNNING:
+        if g.status is not RUNNING or Delivery.under_way():
             return None
         ran = time.monotonic() - p.resumed_at
         if ran < self._period / 2:
@@ -309,11 +360,12 @@ class Ticker:
     def _overrun(self, p: Processor, g: G, frame: FrameType) -> G | None:
         carrier = p.carrier
         p.request(g)
-        verdict = Verdict.MASKED if p.masked(g) else self._rules.verdict(g, frame)
+        verdict = Verdict.MASKED if p.masked(g) else self._rules.verdict(g, frame, certain=self._monitored)
         if carrier is not None:
             carrier.preempt_gen += 1
         # The cheap question first: to read the callee from the bytecode costs a burst of hogs its latency.
-        if verdict in IN_A_CALL and self._rescue.still_there(g, frame) and self._rescue.may_leave(frame):
+        called = verdict in IN_A_CALL and not self._monitored  # a call that waits has no events to look at it from
+        if called and self._rescue.still_there(g, frame) and self._rescue.may_leave(frame):
             if p.host.quiet():
                 return None
             self._rescuing = True
@@ -341,6 +393,8 @@ class Ticker:
         if self._seeker.armed:
             self._seeker.disarm()
         extra = g.extra()
+        section = extra.restartable
+        torn = section is not None and section.torn_at(frame)
         extra.async_safe_point = True
         self.preemptions[kind] = self.preemptions.get(kind, 0) + 1
         try:
@@ -352,9 +406,16 @@ class Ticker:
         finally:
             extra.async_safe_point = False
         if exc is None:
+            if torn and section is not None:  # there is no handler in the way: see _restart.py
+                raise section.restart(extra, None if self._everywhere is None else self._everywhere.start)
             return None
         delivery = Delivery(self._p, g, exc)
-        if not delivery.arm(frame):
+        self._looking = True  # a tick in between would begin a search in the same frames, and the delivery miss them
+        try:
+            armed = delivery.arm(frame)
+        finally:
+            self._looking = False
+        if not armed:
             raise exc
         return delivery.local()
 

@@ -1,4 +1,4 @@
-"""Loops in other threads: checkpoints work there, ticks do not."""
+"""Loops in other threads without a tick: checkpoints work there. With one: tests/preempt/test_monitor.py."""
 
 import asyncio
 import threading
@@ -12,13 +12,14 @@ from tests.behaviour._support import Flag, parked, spin
 pytestmark = pytest.mark.loop
 
 
-def in_thread(make_loop, main):
+def in_thread(make_loop, main, source="none"):
     """Run a coroutine function on a loop in a thread; return a function that waits for its result."""
     result = []
+    loop = make_loop(source=source)  # here: settings are overridden for the process
 
     def work():
         try:
-            with asyncio.Runner(loop_factory=make_loop) as runner:
+            with asyncio.Runner(loop_factory=lambda: loop) as runner:
                 result.append(runner.run(main()))
         except BaseException as exc:
             result.append(exc)
@@ -92,7 +93,8 @@ def test_beside_a_loop_in_the_main_thread(make_loop):
     assert PreemptKind.SYNC not in mine
 
 
-def test_wait_and_timeouts(make_loop):
+@pytest.mark.parametrize("source", ["none", "auto"])
+def test_wait_and_timeouts(make_loop, source):
     """wait(), timeout at an await, and timeout of a task with checkpoints work in any thread."""
 
     async def main():
@@ -105,7 +107,7 @@ def test_wait_and_timeouts(make_loop):
                 checkpointing(Flag())
         return True
 
-    assert in_thread(make_loop, main)()
+    assert in_thread(make_loop, main, source)()
 
 
 def test_run_in_a_thread(make_loop):

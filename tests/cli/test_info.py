@@ -57,11 +57,13 @@ def test_misspelt_variable(cli):
     assert "PREEMPTIO_SLCE is not a setting. Did you mean PREEMPTIO_SLICE?" in cli("info", PREEMPTIO_SLCE="1ms").stdout
 
 
-@pytest.mark.parametrize("source", ["itimer", "posix", "none"])
+@pytest.mark.parametrize("source", ["itimer", "posix", "monitor", "none"])
 def test_source_by_choice(cli, source):
     """The source a loop would take follows the knob."""
     if source == "posix" and sys.platform != "linux":
         pytest.skip("timer_create is used on Linux only")
+    if source == "monitor" and not hasattr(sys, "monitoring"):
+        pytest.skip("sys.monitoring is new in CPython 3.12")
     found = facts(cli("info", "--json", PREEMPTIO_SOURCE=source))
     assert found["source_now"] == source
     signals = {row["what"]: row for row in found["support"]}["preemption by signal"]
@@ -76,8 +78,22 @@ def test_sources_are_tried_not_described(cli):
         "os.execv(sys.executable, [sys.executable, '-m', 'preemptio', 'info', '--json'])"
     )
     found = facts(cli(python=["-c", code]))
-    assert {row["name"]: row["works"] for row in found["sources"]} == {"itimer": False, "posix": True, "none": True}
+    works = {"itimer": False, "posix": True, "monitor": hasattr(sys, "monitoring"), "none": True}
+    assert {row["name"]: row["works"] for row in found["sources"]} == works
     assert found["source_now"] == "posix"
+
+
+def test_loops_in_other_threads(cli):
+    """What a loop would have there: the monitor, or checkpoints only, with the reason."""
+
+    def row(**environ):
+        rows = facts(cli("info", "--json", **environ))["support"]
+        return next((row["state"], row["why"]) for row in rows if row["what"] == "loops in other threads")
+
+    monitored = ("yes", "the tick is monitor: blocking calls block the loop")
+    old = ("partly", "checkpoints only: the monitor takes CPython 3.12 or newer")
+    assert row() == (monitored if hasattr(sys, "monitoring") else old)
+    assert row(PREEMPTIO_SOURCE="itimer") == ("partly", "checkpoints only: PREEMPTIO_SOURCE=itimer")
 
 
 def test_preemption_switched_off(cli):

@@ -22,6 +22,7 @@ from preemptio._core._g import G
 from preemptio._core._gstatus import Gstatus
 from preemptio._core._guard import checkpoint
 from preemptio._core._headroom import CannotLeaveError
+from preemptio._core._hold import claim, release
 from preemptio._core._parked import Parked
 from preemptio._core._processor import Processor
 from preemptio._core._reasons import PreemptKind
@@ -38,9 +39,13 @@ STATUS = {
     "stopped": Gstatus.PREEMPTED,  # preempted, for a suspender
     "standing": Gstatus.WAITING,  # in preemptio.wait
     "ready again": Gstatus.RUNNABLE,  # its wait is over, or it yielded in it: in the host's queue
+    "kept": Gstatus.RUNNABLE,  # its turn came while it was held: in its hold
+    "kept step": Gstatus.RUNNABLE,
+    "woken": Gstatus.WAITING,  # what it waits for came while it was held: in its hold
+    "woken step": Gstatus.WAITING,
     "dead": Gstatus.DEAD,
 }
-OFF_ITS_CARRIER = {"parked", "stopped", "standing", "ready again"}
+OFF_ITS_CARRIER = {"parked", "stopped", "standing", "ready again", "kept", "woken"}
 
 
 class Context:
@@ -56,7 +61,9 @@ class Task:
 
     def __init__(self, context, background):
         self.g = G(weakref.ref(self), None, -1)
-        self.g.extra().background = background
+        self.g.extra().background = self.g.extra().aside = background
+        self.hold = None  # while somebody holds it
+        self.owed = False  # it has stopped for whoever holds it
         self.context = context
         self.state = "new"
         self.over = False
@@ -135,6 +142,9 @@ class Host:
 
     def run(self, p, item):
         task = item[0].task
+        if task.hold:
+            task.state = "kept step"
+            return run_step(p, item)
         blocked = task.context in self.model.entered
         try:
             return run_step(p, item)
@@ -154,6 +164,9 @@ class Host:
         else:
             item.g.task.state = "ready again"
         self.queue.append(item)
+
+    def runs(self, _g):
+        return False
 
     def leave(self):
         self.model.running, task = None, self.model.running
@@ -203,17 +216,25 @@ class Model(RuleBasedStateMachine):
         task.steps += 1
         ready(task.g)
         item = (task.g, step.run, (), task.context)
-        if task.g.background:
-            task.state = "deferred"
-            self.fair.append(task)
-            self.pushes += 1
-            self.p.defer(item)
+        if task.hold:
+            task.state = "woken step"
+            self.p.queue_aside(item)
+        elif task.g.background:
+            self.defers(task)
+            self.p.queue_aside(item)
         else:
             task.state = "queued"
             self.host.queue.append(item)
 
+    def defers(self, task):
+        task.state = "deferred"
+        self.fair.append(task)
+        self.pushes += 1
+
     def queued_again(self, task):
-        if task.state == "blocked":
+        if task.state in {"kept step", "woken step"}:
+            assert not task.hold
+        elif task.state == "blocked":
             assert task.context not in self.entered
             assert self.waiting_for[task.context].pop(0) is task
         else:
@@ -316,10 +337,11 @@ class Scheduler(Model):
         return data.draw(strategies.sampled_from(found)) if found else None
 
     @precondition(lambda self: len(self.tasks) < 8)
-    @rule(shared=strategies.booleans(), background=strategies.booleans(), plan=PLANS)
-    def create(self, shared, background, plan):
-        """Start a task, in a context of its own or in the shared one."""
+    @rule(shared=strategies.booleans(), background=strategies.booleans(), stop=strategies.booleans(), plan=PLANS)
+    def create(self, shared, background, stop, plan):
+        """Start a task, in a context of its own or in the shared one; it may be asked to stop before it begins."""
         task = Task(self.shared if shared else Context(), background)
+        task.g.extra().preempt_stop = stop
         self.tasks.append(task)
         self.queue_step(task, plan)
 
@@ -339,6 +361,13 @@ class Scheduler(Model):
         except KeyboardInterrupt:
             assert any(task.over for task in self.tasks)
         assert self.host.taken >= min(queued, 1)
+        self.kept()
+
+    def kept(self):
+        """Note whose turn came while it was held: the processor has put the record aside."""
+        for task in self.tasks:
+            if task.hold and task.state in {"ready again", "parked"} and task.hold.deferred:
+                task.state = "kept"
 
     @precondition(lambda self: self.fair)
     @rule()
@@ -351,39 +380,70 @@ class Scheduler(Model):
             self.p.resume_parked()
         except KeyboardInterrupt:
             assert self.chosen.over
-        assert self.chosen.resumptions == resumptions + (was == "parked")
+        self.kept()
+        assert self.chosen.resumptions == resumptions + (was == "parked" and not self.chosen.hold)
 
     @rule(data=strategies.data())
     def unpark(self, data):
         """Complete what a task stands for."""
         task = self.pick(data, {"standing"})
-        if task:
+        if task and not task.owed:
+            if task.hold:
+                task.state = "woken"
             self.p.unpark(self.p.standing[task.g])
 
     @rule(data=strategies.data())
     def suspend(self, data):
         """Ask a task to stop at its next preemption, or take it back."""
-        task = self.pick(data, STATUS)
+        task = self.pick(data, {"queued", "parked"}) or self.pick(data, STATUS)
         if task:
             task.g.extra().preempt_stop = not task.g.preempt_stop
 
     @rule(data=strategies.data())
-    def claim(self, data):
-        """Claim a task: works once, and only for one that was stopped."""
-        task = self.pick(data, {"stopped"}) or self.pick(data, STATUS)
+    def hold(self, data):
+        """Hold a task: works wherever it does not run; a second reader shares the hold of the first."""
+        task = self.pick(data, {"stopped"}) or self.pick(data, OFF_ITS_CARRIER) or self.pick(data, STATUS)
         if task:
-            stopped = task.state == "stopped"
-            if stopped:
-                task.state = "parked"
-                self.fair.append(task)
-                self.pushes += 1
-            assert [self.p.claim(task.g), self.p.claim(task.g)] == [stopped, False]
+            hold = claim(self.p, task.g)
+            assert (hold is None) == (task.state in {"new", "dead"})
+            assert task.hold in {None, hold}
+            if hold is not None:
+                assert hold.stopped == (task.owed or task.state == "stopped")
+                if task.state == "stopped":
+                    task.state, task.owed = "standing", True
+                task.hold = hold
+
+    @rule(data=strategies.data())
+    def let_go(self, data):
+        """Let one reader go; the last one lets the task go on, with what had come meanwhile."""
+        found = [task for task in self.tasks if task.hold]
+        if found:
+            self.release(data.draw(strategies.sampled_from(found)))
+
+    def release(self, task):
+        hold = task.hold
+        if hold.readers == 1:
+            task.hold = None
+            self.going_on(task)
+        release(self.p, task.g, hold)
+
+    def going_on(self, task):
+        """Say where a task must be once it is not held any more."""
+        if task.owed:
+            task.owed, task.state = False, "parked"
+            self.fair.append(task)
+            self.pushes += 1
+        elif task.state in {"kept step", "woken step"} and task.g.background:
+            self.defers(task)
 
     @rule(data=strategies.data())
     def kill(self, data):
         """End a step that stands off its carrier, as a loop that closes does."""
         task = self.pick(data, OFF_ITS_CARRIER)
         if task:
+            if task.hold:
+                task.hold = None
+                self.going_on(task)
             if task.state == "parked":
                 self.fair.remove(task)
             self.killed, task.state = task, "ready again"
@@ -404,7 +464,10 @@ class Scheduler(Model):
             return
         p = self.p
         assert (p.carrier, p.step, p.curg, p.handoff, p.asked, p.attention) == (None, None, None, None, None, False)
-        assert [t.g.status for t in self.tasks] == [STATUS[t.state] for t in self.tasks]
+        assert [t.g.status.base for t in self.tasks] == [STATUS[t.state] for t in self.tasks]
+        assert [t.g.status.scanned for t in self.tasks] == [bool(t.hold) for t in self.tasks]
+        assert p.holds == {task.g: task.hold for task in self.tasks if task.hold}
+        assert all(t.g._extra.aside == bool(t.hold or t.g.background) for t in self.tasks)
         assert not any(task.g.preempt for task in self.tasks)
         assert not _guard._poisoned
         assert self.places() == {task.g: task.state for task in self.tasks if task.state in EXPECTED}
@@ -424,6 +487,10 @@ class Scheduler(Model):
         heap = self.p.parked.entries()
         found += [(self.of(item), "parked" if isinstance(item, Parked) else "deferred") for item in heap]
         found += [(task.g, "blocked") for tasks in self.waiting_for.values() for task in tasks]
+        for task in self.tasks:
+            for item in task.hold.deferred if task.hold else ():
+                assert self.of(item) is task.g
+                found.append((task.g, task.state))
         found = [(g, state) for g, state in found if g is not None]
         assert len(found) == len(dict(found))  # exactly one party owes it the CPU
         for context, tasks in self.waiting_for.items():
@@ -457,10 +524,11 @@ class Scheduler(Model):
         for task in self.tasks:
             task.g.extra().preempt_stop = False
             if task.state == "stopped":
-                task.state = "parked"
-                self.fair.append(task)
-                self.pushes += 1
-                assert self.p.claim(task.g)
+                task.state, task.owed = "standing", True
+                task.hold = claim(self.p, task.g)
+            if task.hold:
+                while task.hold:
+                    self.release(task)
             elif task.state == "standing":
                 self.p.unpark(self.p.standing[task.g])
         self.run_batch()
@@ -468,7 +536,7 @@ class Scheduler(Model):
             self.resume_parked()
 
 
-EXPECTED = {"queued", "deferred", "blocked", "parked", "ready again"}
+EXPECTED = {"queued", "deferred", "blocked", "parked", "ready again", "kept", "kept step", "woken", "woken step"}
 
 TestScheduler = Scheduler.TestCase
-TestScheduler.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestScheduler.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)

@@ -229,9 +229,10 @@ class TestOrder:
         """Its steps stand in the parked queue, behind the hogs."""
         ran = []
         background = Job(lambda _: ran.append("background"))
-        background.g.extra().background = True
+        extra = background.g.extra()
+        extra.background = extra.aside = True
         ready(background.g)
-        host.p.defer((background.g, background.step, (), contextvars.Context()))
+        host.p.queue_aside((background.g, background.step, (), contextvars.Context()))
         host.start(Job(lambda g: (host.p.preempt(g, PreemptKind.ASYNC), ran.append("hog"))))
         run(host)
         assert ran == ["hog", "background"]

@@ -14,7 +14,7 @@ MODULES = sorted(
     if info.name != "preemptio.__main__" and not info.name.startswith("preemptio._cli")
 )
 FINDER = doctest.DocTestFinder(exclude_empty=True)
-PUBLIC = ["charge", "checkpoint", "explain", "go", "new_event_loop", "nopreempt", "run", "timeout", "wait"]
+PUBLIC = ["blocking", "charge", "checkpoint", "explain", "go", "new_event_loop", "nopreempt", "run", "timeout", "wait"]
 
 
 def examples():

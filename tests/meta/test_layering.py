@@ -28,7 +28,7 @@ HOMES = {
     "asyncio": ("_aio/", "_cli/"),  # the command line runs programs: the user's, and the demo's
     "uvloop": ("_aio/_loops.py",),
     "structlog": ("_log.py",),
-    "dis": ("_preempt/_opcodes.py", "_preempt/_callee.py"),
+    "dis": ("_preempt/_opcodes.py", "_preempt/_callee.py", "_preempt/_sections.py"),
     "opcode": ("_preempt/_opcodes.py", "_preempt/_blocks.py", "_preempt/_cframes.py"),
     "greenlet": ("_core/",),
     "signal": ("_preempt/_sources.py", "_preempt/_wakeups.py", "_cli/"),

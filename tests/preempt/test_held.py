@@ -203,9 +203,9 @@ def test_the_frames_between_are_asked():
     async def main(call):
         return call()
 
-    found, frame = asyncio.run(main(outer))
+    found, frame = preemptio.run(main(outer))
     assert found == (Verdict.LOCK, frame)
-    assert asyncio.run(main(inner))[0] is Verdict.SAFE
+    assert preemptio.run(main(inner))[0] is Verdict.SAFE
 
 
 def test_exit_stacks():
@@ -452,7 +452,7 @@ def test_coroutines():
         with LOCK:
             yield
 
-    assert asyncio.run(main()) == [False, True, False, False, True, True]
+    assert preemptio.run(main()) == [False, True, False, False, True, True]
 
 
 def test_where_frames_cannot_be_read(monkeypatch):

@@ -302,6 +302,26 @@ def ask_denied(**knobs):
     return ask(**knobs)
 
 
+def test_restart():
+    """In the last statement of a restartable function, and below a `try` or `with`. More: test_restart.py."""
+
+    @preemptio.restartable
+    def read():
+        before = ask()
+        try:
+            inside = ask()
+        finally:
+            called = guarded()
+        return before, inside, called, ask()
+
+    def guarded():
+        with contextlib.nullcontext():
+            pass
+        return ask_here()
+
+    assert in_a_task(read) == (Verdict.SAFE, Verdict.RESTART, Verdict.RESTART, Verdict.RESTART)
+
+
 def test_policy_any_asks_nobody_whose_code_it_is():
     """All other rules hold still."""
 

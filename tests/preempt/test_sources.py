@@ -66,12 +66,15 @@ class TestChoice:
         assert candidates("none") == [NullSource]
 
     def test_no_signals_outside_the_main_thread(self):
-        """Python delivers them to the main thread only."""
-        found = []
-        thread = threading.Thread(target=lambda: found.append(candidates("auto")))
+        """Python delivers them to the main thread only: the monitor is tried there, unless signals were asked for."""
+        found = {}
+        choices = ["auto", "monitor", "itimer", "posix", "none"]
+        thread = threading.Thread(target=lambda: found.update((each, candidates(each)) for each in choices))
         thread.start()
         thread.join()
-        assert found == [[NullSource]]
+        names = {choice: [make().name for make in makes] for choice, makes in found.items()}
+        tried, untried = ["monitor", "none"], ["none"]
+        assert names == {"auto": tried, "monitor": tried, "itimer": untried, "posix": untried, "none": untried}
 
     @LINUX
     def test_the_first_free_one_is_opened(self, quiet):
@@ -209,7 +212,7 @@ class TestProgram:
         """
         assert run_program(RUN + dedent(program)) == ["posix", ["async"], True]
 
-    def test_outside_the_main_thread_there_is_no_tick(self):
+    def test_without_a_tick(self):
         """Checkpoints read the clock there, and give way; nothing of it outlives the loop."""
         program = """
         async def clocked():
@@ -225,7 +228,7 @@ class TestProgram:
         thread.join()
         print(json.dumps([*result, len(_who)]))
         """
-        assert run_program(RUN + dedent(program)) == ["none", ["sync"], 0]
+        assert run_program(RUN + dedent(program), PREEMPTIO_SOURCE="none") == ["none", ["sync"], 0]
 
     def test_a_program_that_is_execed_is_not_killed(self):
         """exec keeps the interval timer and drops the handler: the timer is disarmed before."""

@@ -59,9 +59,10 @@ class Bench:
         self.preempted, self.charged, self.posted, self.searches = [], [], [], []
         self.queued = 0
         self.mask = False
+        self.wanted = lambda _g: False
         self.claims = SimpleNamespace(learn=lambda: None, forget=lambda: None)
         self.ownership = SimpleNamespace(whose=lambda _frame: Whose.USER)
-        self.extra = SimpleNamespace(refusals={}, async_safe_point=False)
+        self.extra = SimpleNamespace(refusals={}, async_safe_point=False, restartable=None)
         self.g = SimpleNamespace(status=RUNNING, preempt=False, extra=lambda: self.extra)
         self.calm = False
         host = SimpleNamespace(
@@ -87,7 +88,7 @@ class Bench:
             request=self.request,
             preempt=self.preempt,
         )
-        self.ticker = Ticker(self.p, self, "none", print, print)
+        self.ticker = Ticker(self.p, self, self, "none", print, print)
         self.waits = self.still_there = False
         self.set_aside = []
         self.ticker._rescue = SimpleNamespace(

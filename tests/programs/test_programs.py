@@ -15,15 +15,18 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-PROGRAMS = sorted(path.stem for path in HERE.glob("*.py") if path != Path(__file__) and path.stem[0] != "_")
+FOLDERS = (HERE, HERE.parent / "neighbours" / "programs")  # the second: those that need another library
+PROGRAMS = sorted(
+    (path for folder in FOLDERS for path in folder.glob("*.py") if path != Path(__file__) and path.stem[0] != "_"),
+    key=lambda path: path.stem,
+)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-@pytest.mark.parametrize("name", PROGRAMS)
-def test_program(name, loop):
+@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)
+def test_program(path, loop):
     """The program ends as it declares, within a minute."""
-    path = HERE / f"{name}.py"
     declared = path.read_text().split('"""')[1]
     (code,) = re.findall(r"^Exit: (-?\d+)$", declared, re.MULTILINE)
     settings = {"PREEMPTIO_SLICE": "1ms", "PREEMPTIO_GRACE": "100ms"}
@@ -31,7 +34,7 @@ def test_program(name, loop):
     environ = {key: value for key, value in os.environ.items() if not key.startswith("PREEMPTIO_")}
     done = subprocess.run(
         [sys.executable, "-X", "faulthandler", path, loop],
-        env={**environ, **settings, "PYTHONPATH": str(HERE.parents[1])},
+        env={**environ, **settings, "PYTHONPATH": f"{HERE.parents[1]}{os.pathsep}{HERE}"},
         capture_output=True,
         text=True,
         timeout=60,

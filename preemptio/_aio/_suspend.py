@@ -1,0 +1,338 @@
+"""suspend_g and its kin: the door through which tasks and threads hold a G still.
+
+What becomes of the G is argued in `_core/_hold.py`, who is granted what in `_preempt/_suspend.py`. Here is what the
+caller has of it: a `SuspendState`, his share of the hold.
+
+A share that is forgotten must not keep a G for ever. It belongs to the task that took it: when that ends, it is given
+back, and the same when nobody refers to it any more; both are reported. Whoever has it may give it back, in any thread.
+
+Context: `suspend_g` in a task; `suspend_g_threadsafe` in a thread that does not run the G's loop; the rest anywhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakSet
+
+from preemptio._aio._runtime import RuntimeLoop
+from preemptio._aio._steps import adopt
+from preemptio._core._current import current_g
+from preemptio._core._g import G
+from preemptio._core._gstatus import Gstatus
+from preemptio._errors import NotAGError, NotInstalledError
+from preemptio._log import report_abandoned
+from preemptio._preempt._suspend import Request
+
+if TYPE_CHECKING:
+    from preemptio._core._hold import Hold
+
+
+class SuspendState:
+    """One share of a suspended G: as long as it is not given back by `resume_g`, no code of the G runs.
+
+    Source: preempt.go, suspendGState.
+    """
+
+    __slots__ = ("__weakref__", "_hold", "_loop", "_over", "_task", "dead", "g", "stopped")
+
+    g: Final[G]
+    """The G."""
+
+    dead: Final[bool]
+    """Whether it was dead: then there is nothing to read, and nothing is held. It says nothing of later."""
+
+    stopped: Final[bool]
+    """Whether it was running, and was stopped for this. Otherwise it was waiting for something, or for its turn."""
+
+    def __init__(self, g: G, loop: RuntimeLoop | None, hold: Hold | None) -> None:
+        """Take a share that was granted; no loop and no hold for a dead G."""
+        self._over = False
+        self._loop = loop
+        self._hold = hold
+        self._task = g.task  # what is read must not go away meanwhile
+        self.g = g
+        self.dead = hold is None
+        self.stopped = hold is not None and hold.stopped
+
+    @property
+    def status(self) -> Gstatus:
+        """The state that the G returns to, which it stays in for as long as it is held."""
+        return self.g.status.base
+
+    @property
+    def over(self) -> bool:
+        """Whether the share was given back."""
+        return self._over
+
+    def __repr__(self) -> str:
+        """Show the G and what is known of it."""
+        words = ["dead" * self.dead, "stopped" * self.stopped, "resumed" * self._over]
+        return f"<SuspendState of {self.g!r}{''.join(f' {word}' for word in words if word)}>"
+
+    def __del__(self) -> None:
+        if not self._over and not self.dead:
+            _give_back(self, "nobody refers to it any more")
+
+
+async def suspend_g(g: G | asyncio.Task[Any], timeout: float | None = None) -> SuspendState:  # noqa: ASYNC109 - it withdraws
+    """Bring a G to a safe point and keep it there, until `resume_g` is called with what is returned.
+
+    One that does not run is held at once. One that runs is stopped where it can be: see `preemptio.explain`. What wakes
+    it meanwhile - a result, a timeout, a cancellation - is kept, and takes its course when it is resumed.
+
+    Several may hold one G: it goes on when the last of them has resumed it.
+
+    Args:
+        g: a G of the running loop, or its task.
+        timeout: seconds to wait for a G that cannot be stopped where it is; None waits for as long as it takes.
+
+    Returns:
+        SuspendState: the caller's share. It ends with the task that took it, if it is not given back before.
+
+    Raises:
+        NotAGError: the caller is not in a task of a preemptio loop.
+        RuntimeError: the G is the caller's own.
+        NotInstalledError: the G is of another loop: use suspend_g_threadsafe in a thread, or ask from there.
+        TimeoutError: it could not be stopped in time. The request is withdrawn.
+
+    Source: preempt.go, suspendG.
+
+    Example:
+        >>> import asyncio, preemptio
+        >>> async def worker():
+        ...     await asyncio.sleep(60)
+        >>> async def main():
+        ...     task = preemptio.go(worker)
+        ...     await asyncio.sleep(0)
+        ...     state = await preemptio.suspend_g(task)
+        ...     print(state.status)
+        ...     preemptio.resume_g(state)
+        ...     task.cancel()
+        >>> preemptio.run(main())
+        waiting
+    """
+    g, me, loop = _g_of(g, "suspend_g"), current_g(), asyncio.get_running_loop()
+    if not isinstance(loop, RuntimeLoop) or me is None:
+        msg = "suspend_g() works inside a task of a preemptio loop only; a thread calls suspend_g_threadsafe()"
+        raise NotAGError(msg)
+    if g is me or g is loop.innermost_g():
+        msg = "a task cannot suspend itself: it would wait for itself. Its own stack is traceback.extract_stack()"
+        raise RuntimeError(msg)
+    task = g.task
+    if task is None:
+        return SuspendState(g, None, None)
+    if task.get_loop() is not loop:
+        msg = f"{g!r} belongs to another loop: hand suspend_g_threadsafe() to a thread, as asyncio.to_thread does"
+        raise NotInstalledError(msg)
+    return await suspend(loop, g, me, timeout)
+
+
+async def suspend(loop: RuntimeLoop, g: G, me: G, timeout: float | None) -> SuspendState:  # noqa: ASYNC109
+    """Suspend a G of the running loop, for the G `me`."""
+    request = Request(g, me)
+    if not loop._suspends.ask(request):
+        await granted(loop, request, timeout)
+    state = SuspendState(g, loop, request.hold)
+    _owned_by(asyncio.current_task(), state)
+    return state
+
+
+async def granted(loop: RuntimeLoop, request: Request, timeout: float | None) -> None:  # noqa: ASYNC109
+    """Wait until a request that was kept is granted; withdraw it if the wait ends otherwise."""
+    waiter: asyncio.Future[None] = loop.create_future()  # type: ignore[attr-defined]
+
+    def tell(error: Exception | None) -> None:
+        if waiter.done():
+            return
+        if error is None:
+            waiter.set_result(None)
+        else:
+            waiter.set_exception(error)
+
+    request.tell = tell
+    try:
+        async with asyncio.timeout(timeout):
+            await waiter
+    except BaseException as exc:
+        if request.decide():
+            loop._suspends.examine()
+        else:  # granted, and cancelled before it was told
+            loop._suspends.let_go(request.g, request.hold)
+        if isinstance(exc, TimeoutError):
+            raise _too_late(request.g, timeout) from None
+        raise
+
+
+def _too_late(g: G, timeout: float | None) -> TimeoutError:
+    return TimeoutError(f"{g!r} could not be stopped within {timeout} s; {g.why_not_preempted()}")
+
+
+def suspend_g_threadsafe(g: G | asyncio.Task[Any], timeout: float | None = None) -> SuspendState:
+    """Do what `suspend_g` does from a thread that does not run the G's loop: it blocks until the G stands.
+
+    Args:
+        g: a G, or its task.
+        timeout: seconds; None waits for as long as it takes. A loop that does not run grants nothing.
+
+    Returns:
+        SuspendState: the caller's share. It does not end with the thread: use `resume_g`, from whatever thread.
+
+    Raises:
+        RuntimeError: called in the thread that runs the G's loop, which would wait for itself; or the loop is closed.
+        NotInstalledError: the G's loop has no runtime.
+        TimeoutError: it could not be stopped in time. The request is withdrawn.
+
+    Source: preempt.go, suspendG.
+
+    Example:
+        >>> import asyncio, preemptio
+        >>> def look(task):
+        ...     state = preemptio.suspend_g_threadsafe(task)
+        ...     status = state.status
+        ...     preemptio.resume_g(state)
+        ...     return status
+        >>> async def main():
+        ...     task = asyncio.create_task(asyncio.sleep(60))
+        ...     await asyncio.sleep(0)
+        ...     print(await preemptio.blocking(look, task))
+        ...     task.cancel()
+        >>> preemptio.run(main())
+        waiting
+    """
+    g = _g_of(g, "suspend_g_threadsafe")
+    task = g.task
+    if task is None:
+        return SuspendState(g, None, None)
+    loop = task.get_loop()
+    if not isinstance(loop, RuntimeLoop):
+        msg = f"{g!r} is not of a preemptio loop"
+        raise NotInstalledError(msg)
+    if loop._thread == threading.get_ident() and loop._running_since is not None:
+        msg = "suspend_g_threadsafe() would wait for the thread that it is called in: use `await suspend_g(g)` here"
+        raise RuntimeError(msg)
+    return SuspendState(g, loop, _granted_to_a_thread(loop, g, timeout))
+
+
+def _granted_to_a_thread(loop: RuntimeLoop, g: G, timeout: float | None) -> Hold | None:
+    """Post a request, and block until it is granted; withdraw it if the wait ends otherwise."""
+    told: concurrent.futures.Future[None] = concurrent.futures.Future()
+
+    def tell(error: Exception | None) -> None:
+        if error is None:
+            told.set_result(None)
+        else:
+            told.set_exception(error)
+
+    request = Request(g, None, tell)
+    loop._suspends.inbox.append(request)
+    loop.call_soon_threadsafe(loop._suspends.examine)  # type: ignore[attr-defined]
+    try:
+        told.result(timeout)
+    except BaseException as exc:
+        if request.decide():
+            loop.post(loop._suspends.examine)
+            if isinstance(exc, TimeoutError):
+                raise _too_late(g, timeout) from None
+        elif told.exception() is None:  # granted at this very moment
+            loop.post(loop._suspends.let_go, g, request.hold)
+        raise
+    return request.hold
+
+
+def resume_g(state: SuspendState) -> None:
+    """Give a share of a suspended G back; when the last one is given back it goes on where it was.
+
+    What had woken it meanwhile takes its course now, in the order in which it came.
+
+    Raises:
+        RuntimeError: it was given back already.
+        TypeError: it is not a SuspendState.
+
+    Context: any thread.
+
+    Source: preempt.go, resumeG. For an example see `suspend_g`.
+    """
+    if not isinstance(state, SuspendState):
+        msg = f"resume_g() takes what suspend_g() returned, not {state!r}"
+        raise TypeError(msg)
+    if state._over:
+        msg = f"{state!r} was given back already: each suspend_g() is followed by one resume_g()"
+        raise RuntimeError(msg)
+    _give_back(state, "")
+
+
+def _give_back(state: SuspendState, why: str) -> None:
+    state._over = True
+    state._task = None
+    loop = state._loop
+    if loop is None or state._hold is None:
+        return
+    if not why and loop._thread == threading.get_ident():
+        loop._suspends.let_go(state.g, state._hold)
+        return
+    loop.post(loop._suspends.let_go, state.g, state._hold)
+    if why:  # perhaps in a finalizer: nothing may be logged here
+        loop.post(report_abandoned, state.g, why)
+
+
+@asynccontextmanager
+async def suspended(g: G | asyncio.Task[Any], timeout: float | None = None) -> AsyncIterator[SuspendState]:  # noqa: ASYNC109
+    """Hold a G for the length of an `async with`: `suspend_g` and `resume_g`.
+
+    Args:
+        g: a G of the running loop, or its task.
+        timeout: as of `suspend_g`.
+
+    Raises:
+        NotAGError, RuntimeError, NotInstalledError, TimeoutError: as `suspend_g`.
+
+    Example:
+        >>> import asyncio, preemptio
+        >>> async def main():
+        ...     task = asyncio.create_task(asyncio.sleep(60))
+        ...     async with preemptio.suspended(task) as state:
+        ...         print(state.status)
+        ...     task.cancel()
+        >>> preemptio.run(main())
+        runnable
+    """
+    state = await suspend_g(g, timeout)
+    try:
+        yield state
+    finally:
+        if not state.over:
+            resume_g(state)
+
+
+def _g_of(thing: object, who: str) -> G:
+    if isinstance(thing, G):
+        return thing
+    if isinstance(thing, asyncio.Task):
+        return adopt(thing)
+    msg = f"{who}() takes a G or a task, not {thing!r}: preemptio.lowlevel.all_gs() lists the Gs"
+    raise TypeError(msg)
+
+
+_owned: dict[Any, WeakSet[SuspendState]] = {}
+
+
+def _owned_by(task: asyncio.Task[Any] | None, state: SuspendState) -> None:
+    """Have a share given back at the end of the task that took it."""
+    if task is None or state.dead:
+        return
+    states = _owned.get(task)
+    if states is None:
+        states = _owned[task] = WeakSet()
+        task.add_done_callback(_owner_ended)
+    states.add(state)
+
+
+def _owner_ended(task: asyncio.Task[Any]) -> None:
+    for state in list(_owned.pop(task, ())):
+        if not state.over:
+            _give_back(state, f"the task {task.get_name()!r} that suspended it has ended")
