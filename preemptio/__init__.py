@@ -7,6 +7,7 @@ The map of the package:
 
 - `_core/`: the nouns. G, its status, carrier, processor, parked queue, guard. No asyncio, no signals.
 - `_preempt/`: how the CPU is taken. Tick sources, requests, safe points, seeking.
+- `_scan/`: reading what is suspended. Frames, roots, the heap from there. No asyncio.
 - `_aio/`: the host. Event loops, tasks, go, wait, run. The only package that imports asyncio.
 - `_cli/`: `python -m preemptio`.
 - `lowlevel`: the public door to Gs and statuses. `_config`: the table of knobs.
@@ -20,6 +21,7 @@ from preemptio._aio._explain import explain as explain
 from preemptio._aio._go import go as go
 from preemptio._aio._loops import install as install, new_event_loop as new_event_loop
 from preemptio._aio._runner import run as run
+from preemptio._aio._stack import stack as stack
 from preemptio._aio._suspend import (
     SuspendState as SuspendState,
     resume_g as resume_g,

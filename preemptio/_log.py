@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from types import CodeType, FrameType
+from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def logger() -> Any:
     return structlog.wrap_logger(structlog.PrintLogger(sys.stderr))
 
 
-def report_refusal(g: G, verdict: Verdict, frame: FrameType, advice: str) -> None:
+def report_refusal(g: G, verdict: Verdict, place: CodeType, line: int, advice: str) -> None:
     """Say once per place that a task computes and cannot be preempted, and what to do about it."""
     logger().warning(
         "task cannot be preempted",
@@ -36,7 +36,7 @@ def report_refusal(g: G, verdict: Verdict, frame: FrameType, advice: str) -> Non
         name=g.name,
         verdict=str(verdict),
         why=verdict.doc,
-        where=f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_qualname}",
+        where=f"{place.co_filename}:{line} in {place.co_qualname}",
         advice=advice,
     )
 

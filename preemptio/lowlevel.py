@@ -9,9 +9,11 @@ from preemptio._core._pauses import Pauses as Pauses
 from preemptio._core._reasons import (
     PauseReason as PauseReason,
     PreemptKind as PreemptKind,
+    SafePointKind as SafePointKind,
     StopReason as StopReason,
     Verdict as Verdict,
     WaitReason as WaitReason,
 )
 from preemptio._core._refusals import Counters as Counters, Refusals as Refusals
 from preemptio._preempt._explain import Explanation as Explanation, Judged as Judged
+from preemptio._scan._stack import Stack as Stack, StackFrame as StackFrame

@@ -3,8 +3,8 @@
 Problem: preemptio depends on the insides of the interpreter, so a run on one version says nothing about the
 next version.
 What we do: find each CPython >= 3.11, give each its own environment under .venv/, and run the table `STEPS`:
-the checks of the source once, the tests on every version. Steps run one after the other: tests that measure
-time must not share the processors with another test run.
+the checks of the source once, the tests on every version. Steps run one after the other, and within one only what
+waits for processes of its own runs side by side.
 A failed step does not stop the rest. The end lists each failure with the command that repeats it alone.
 Uses the standard library only: it is what installs everything else.
 """
@@ -41,13 +41,20 @@ class Step:
     environ: dict[str, str] = field(default_factory=dict)
 
 
+HERE = "tests/behaviour tests/core tests/docs tests/meta tests/preempt tests/scan"
+"""Tests that run in pytest's own process, where a second one beside them would steal their time."""
+
+APART = "tests/cli tests/examples tests/neighbours tests/programs"
+"""Tests that mostly start a process and wait for it: two at a time."""
+
 STEPS = (
     Step("lint", "-m ruff check .", once=True),
     Step("format", "-m ruff format --check .", once=True),
     Step("types", "-m mypy --strict preemptio", once=True, limit=180),
     Step("knobs-page", "-m preemptio._tools.gen_knobs --check", once=True),
-    Step("tests", "-m pytest tests", limit=300),
-    Step("asyncio-debug", "-m pytest tests -m loop", limit=200, environ={"PYTHONASYNCIODEBUG": "1"}),
+    Step("tests", f"-m pytest {HERE}", limit=300),
+    Step("programs", f"-m pytest -n 2 {APART}", limit=400),
+    Step("asyncio-debug", f"-m pytest {HERE} -m loop", limit=200, environ={"PYTHONASYNCIODEBUG": "1"}),
     Step("cpython", "tests/cpython/run.py", limit=300),
 )
 

@@ -14,7 +14,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Coroutine
 from contextvars import Context
-from types import CodeType, FrameType
+from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 from preemptio._aio import _current_task
@@ -283,8 +283,7 @@ class RuntimeLoop:
             self._reported.add(("blocked", place.co_filename))
             report_blocked(g, place, line)
 
-    def _report_refusal(self, g: G, verdict: Verdict, frame: FrameType, advice: str) -> None:
-        place = (str(verdict), frame.f_code.co_filename)
-        if place not in self._reported and g.status is not DEAD:
-            self._reported.add(place)
-            report_refusal(g, verdict, frame, advice)
+    def _report_refusal(self, g: G, verdict: Verdict, place: CodeType, line: int, advice: str) -> None:
+        if (str(verdict), place.co_filename) not in self._reported and g.status is not DEAD:
+            self._reported.add((str(verdict), place.co_filename))
+            report_refusal(g, verdict, place, line, advice)

@@ -22,6 +22,7 @@ Context: the loop's thread.
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 from preemptio._core._gstatus import (
@@ -47,12 +48,13 @@ if TYPE_CHECKING:
 class Hold:
     """One suspension of one G."""
 
-    __slots__ = ("deferred", "readers", "stopped")
+    __slots__ = ("deferred", "readers", "reading", "stopped")
 
     def __init__(self, *, stopped: bool) -> None:
         """Begin with no readers."""
         self.readers = 0
         self.deferred: list[Step | Parked] = []
+        self.reading = threading.RLock()  # held while a thread is at the frames of the G
         self.stopped = stopped  # it was running: the end of the hold owes it the CPU
 
 
@@ -85,7 +87,8 @@ def drop(p: Processor, g: G) -> None:
     """End the hold of `g` whoever reads it, and do what was deferred."""
     extra = g.extra()
     hold: Hold = extra.hold
-    extra.hold, extra.aside = None, extra.background
+    with hold.reading:
+        extra.hold, extra.aside = None, extra.background
     del p.holds[g]
     cas_from_scan(g, g.status)
     if hold.stopped:

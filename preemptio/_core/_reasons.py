@@ -62,6 +62,14 @@ class PreemptKind(Reason):
     SEEK = "seek", "by the trace function that looked for the next safe point after the tick"
 
 
+class SafePointKind(Reason):
+    """Where a G stands that does not run: what its frames can be relied on for."""
+
+    BLOCKED = "blocked", "at an await, in a call that blocks, or before its beginning"
+    SYNC = "synchronous", "in preemptio.checkpoint() or preemptio.wait(), which its own code called"
+    ASYNC = "asynchronous", "at a function's entry or a loop's back edge, where the tick stopped it"
+
+
 class Verdict(Reason):
     """What the ladder of safe-point rules says of an interrupted frame: label, doc, and what the user can do."""
 

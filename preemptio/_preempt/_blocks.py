@@ -91,6 +91,7 @@ class _Range(NamedTuple):
     end: int
     target: int
     depth: int
+    lasti: bool  # whether the instruction's number is pushed as well, below the exception
 
 
 class _Op(NamedTuple):
@@ -159,7 +160,8 @@ def stack_base(code: CodeType) -> int:
         return count
 
 
-def _instructions(raw: bytes) -> Iterator[_Op]:
+def instructions(raw: bytes) -> Iterator[_Op]:
+    """Decode bytecode, without its caches."""
     extended, offset = 0, 0
     while offset < len(raw):
         op, arg, after = raw[offset], raw[offset + 1] | extended, offset + 2
@@ -173,7 +175,7 @@ def _instructions(raw: bytes) -> Iterator[_Op]:
         offset = after
 
 
-def _ranges(table: bytes) -> Iterator[_Range]:
+def ranges(table: bytes) -> Iterator[_Range]:
     """Decode an exception table: numbers of six bits a byte, the highest first, bit 6 if more of it follow."""
     numbers: list[int] = []
     value = 0
@@ -183,20 +185,20 @@ def _ranges(table: bytes) -> Iterator[_Range]:
             numbers.append(value)
             value = 0
     for start, length, target, depth in zip(*[iter(numbers)] * 4, strict=True):
-        yield _Range(2 * start, 2 * (start + length), 2 * target, depth >> 1)
+        yield _Range(2 * start, 2 * (start + length), 2 * target, depth >> 1, bool(depth & 1))
 
 
 class _Builder:
     def __init__(self, code: CodeType) -> None:
         self._code = code
-        self._ranges = list(_ranges(code.co_exceptiontable))
+        self._ranges = list(ranges(code.co_exceptiontable))
         self._starts = [each.start for each in self._ranges]
 
     def build(self) -> Blocks | None:
         raw = self._code.co_code
         if _WITH_EXCEPT not in raw and "release" not in self._code.co_names:
             return None
-        self._ops = list(_instructions(raw))
+        self._ops = list(instructions(raw))
         self._index = {each.offset: i for i, each in enumerate(self._ops)}
         self._handlers: dict[int, tuple[Exit | None, tuple[Chain, ...]]] = {}
         for protected in self._ranges:

@@ -51,21 +51,28 @@ _WEAK: Final = frozenset({_weakref.ReferenceType, _weakref.ProxyType, _weakref.C
 
 
 class Claims:
-    """The claims to the GIL of one loop's thread."""
+    """What the state of one loop's thread says: its claims to the GIL, and whether it is in a tracer."""
 
     def __init__(self) -> None:
         """Take one claim for the loop's own: what a thread has that nobody called back."""
         self._own = 1  # writer: learn, in_the_way
         self._count: _iframe.Claims | None = None
+        self._depth: _iframe.Claims | None = None
 
     def learn(self) -> None:
         """Take the claims of this moment for the loop's own: no step is running. In the loop's thread."""
         self._count = _iframe.gil_claims_here()
         self._own = self._count.value
+        self._depth = _iframe.tracing_depth_here()
 
     def forget(self) -> None:
         """Count anew for each question: the loop's thread may end."""
-        self._count = None
+        self._count = self._depth = None
+
+    def in_a_tracer(self) -> bool:
+        """Report whether a callback of a tracer, a profiler or of sys.monitoring runs."""
+        depth = self._depth
+        return (_iframe.tracing_depth() if depth is None else depth.value) > 0
 
     def in_the_way(self, innermost: FrameType, *, peek: bool = False) -> bool:
         """Report whether the step is in a callback of a library that has claimed the GIL; `peek`: learn nothing."""

@@ -19,9 +19,10 @@ Context: any frame of the running thread, in the tick handler and in trace callb
 from __future__ import annotations
 
 import ctypes
+import gc
 import sys
 from collections.abc import Callable
-from types import CellType, FrameType
+from types import CellType, FrameType, FunctionType
 from typing import Any, Final, Protocol
 
 from preemptio._compat import RELEASE, unsupported
@@ -38,10 +39,14 @@ _F_FRAME: Final = 3 * _WORD  # in a frame object: behind its head and f_back
 _CODE: Final = {(3, 11): 4 * _WORD}.get(RELEASE, 0)
 _FRAME_OBJECT: Final = {(3, 11): 5 * _WORD}.get(RELEASE, 6 * _WORD)
 _PREVIOUS: Final = _WORD  # 3.12 and later
+_FUNCTION: Final = {(3, 11): 0}.get(RELEASE, 2 * _WORD)
+_NAMESPACE: Final = {(3, 11): 3 * _WORD}.get(RELEASE, 5 * _WORD)
+_TOP: Final = 8 * _WORD  # an int
 _IS_ENTRY: Final = 8 * _WORD + 4  # 3.11
 _OWNER: Final = 8 * _WORD + 6  # 3.12 and later
 _LOCALS: Final = 9 * _WORD
 _OWNED_BY_C_STACK: Final = 3
+_INT: Final = 0xFFFF_FFFF
 
 _KNOWN: Final = frozenset({(3, 11), (3, 12), (3, 13)})
 
@@ -61,6 +66,53 @@ def slot(frame: FrameType, index: int) -> object:
     """Return the object in a slot of a frame: variables first, then the evaluation stack. It must be live."""
     address = _words[id(frame) + _F_FRAME >> 3] + _LOCALS + index * _WORD
     return _object(address).value if _words[address >> 3] else None
+
+
+def top(frame: FrameType) -> int:
+    """Return how many slots of a frame are live, from its first variable on; -1 while the interpreter has not noted it.
+
+    It does so when a generator is suspended and when one Python function calls another, and forgets it when the frame
+    goes on. In a frame that has called C code, or has called nothing, it is -1.
+    """
+    noted = _words[_words[id(frame) + _F_FRAME >> 3] + _TOP >> 3] & _INT
+    return -1 if noted == _INT else noted
+
+
+def function(frame: FrameType) -> object:
+    """Return the function that a frame executes, which it refers to; None if there is none."""
+    address = _words[id(frame) + _F_FRAME >> 3] + _FUNCTION
+    return _object(address).value if _words[address >> 3] else None
+
+
+def namespace(frame: FrameType) -> object:
+    """Return the dictionary that a frame has for its variables, as that of a class body; None if it has none.
+
+    On 3.11 and 3.12 one for a function is made when somebody asks for locals(), and stays there with what it holds.
+    """
+    address = _words[id(frame) + _F_FRAME >> 3] + _NAMESPACE
+    return _object(address).value if _words[address >> 3] else None
+
+
+def peek(frame: FrameType) -> dict[str, object]:
+    """Return the variables of a function's frame that another thread runs; 3.11 and 3.12.
+
+    No other thread gets in between: after the call of `id` there is no instruction that gives the GIL up until `clear`
+    has been called. The dictionary that asking leaves in the frame is left empty. Nothing is returned if the program
+    has asked for locals() there, since to ask again would change what it got.
+    """
+    collects = gc.isenabled()
+    gc.disable()  # 3.11 collects, and so runs finalizers, wherever an object is made
+    try:
+        at = id(frame) + _F_FRAME >> 3
+        if _words[_words[at] + _NAMESPACE >> 3]:
+            return {}
+        seen = frame.f_locals
+        found = {**seen}
+        seen.clear()
+    finally:
+        if collects:
+            gc.enable()
+    return found
 
 
 def kind(frame: FrameType, index: int) -> int:
@@ -108,6 +160,11 @@ def gil_claims_here() -> Claims:
 def tracing_depth() -> int:
     """Return how deep this thread is in callbacks of tracers, profilers and sys.monitoring. 0 if that is not known."""
     return _int(_thread_state() + _depth_at).value if _depth_at else 0
+
+
+def tracing_depth_here() -> Claims:
+    """Return the count of `tracing_depth` for this thread, as `gil_claims_here` does."""
+    return _int(_thread_state() + _depth_at) if _depth_at else NoClaims()
 
 
 def _no_thread_state() -> int:
@@ -177,6 +234,9 @@ def _probe(first: object, second: object) -> bool:
         return len([first])  # what makes `first` a cell out there
 
     sorted([first], key=key)
+    each: Any = (one for one in (third,))
+    next(each)
+    suspended, made = each.gi_frame, function(each.gi_frame)
     return (
         local(frame, 0) is first
         and local(frame, 1) is second
@@ -184,6 +244,11 @@ def _probe(first: object, second: object) -> bool:
         and kind(frame, 2) == id(list)
         and called_by_python
         and called_by_c == [True]
+        and (top(suspended), slot(suspended, 1), namespace(suspended)) == (3, third, None)
+        and list(map(top, [frame])) == [-1]
+        and function(frame) is _probe
+        and type(made) is FunctionType
+        and made.__code__ is suspended.f_code
     )
 
 

@@ -24,10 +24,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from types import FrameType, ModuleType
+from types import BuiltinFunctionType, FrameType, ModuleType
 from typing import TYPE_CHECKING, Final
 
 from preemptio._core._headroom import CannotLeaveError, NoRoomError
+from preemptio._preempt import _iframe
 from preemptio._preempt._callee import callee
 from preemptio._preempt._codes import GO_FRAMES
 from preemptio._preempt._held import holds_as_thread
@@ -161,9 +162,15 @@ class Rescue:
         return self._whose(frame) is Whose.STDLIB and name.partition(".")[0] in THREADED
 
 
+def _started(frame: FrameType) -> tuple[object, str] | None:
+    """Return what `go` was given, if that is written in C, as `callee` returns it."""
+    fn = _iframe.local(frame, 0) if _iframe.AVAILABLE else None
+    return (fn.__self__, fn.__name__) if isinstance(fn, BuiltinFunctionType) else None
+
+
 def _waits(frame: FrameType) -> bool:
     """Report whether the frame is on a call of a function that is known to wait."""
-    found = callee(frame)
+    found = _started(frame) if frame.f_code in GO_FRAMES else callee(frame)
     if found is None:
         return False
     owner, name = found

@@ -32,7 +32,7 @@ from preemptio._preempt._codes import Codes
 from preemptio._preempt._gcfence import FENCE
 from preemptio._preempt._held import holds
 from preemptio._preempt._opcodes import ASK, CALLS_NOTHING, SAFE, at_safe_opcode
-from preemptio._preempt._tracers import debugger_present, tracing_depth
+from preemptio._preempt._tracers import debugger_present
 from preemptio._preempt._whose import Ownership
 
 if TYPE_CHECKING:
@@ -97,14 +97,14 @@ class SafePoints:
             return Verdict.GC
         if not elsewhere and debugger_present():
             return Verdict.TRACER
-        if not (certain or elsewhere) and tracing_depth() > 0:
-            return Verdict.C_FRAME  # of a tracer's or profiler's callback; asked early: nor may it be rescued there
         extra = g._extra
         rules = self._loops if extra.policy is None else self.of(g)
         code, lasti = frame.f_code, frame.f_lasti
         marks, _, _, _, runtime, _ = rules._codes.known.get(id(code)) or rules._codes.of(frame)
         if runtime:
             return Verdict.RUNTIME
+        if not (certain or elsewhere) and self.claims.in_a_tracer():
+            return Verdict.C_FRAME  # its callback; asked early: nor may it be rescued there
         if not certain and lasti >= 0 and not marks[lasti] & SAFE:
             if not marks[lasti] & ASK or not at_safe_opcode(code, lasti):
                 return Verdict.OPCODE

@@ -35,6 +35,7 @@ from preemptio._core._headroom import CannotLeaveError, NoRoomError
 from preemptio._core._reasons import PreemptKind, Verdict
 from preemptio._log import report_internal
 from preemptio._preempt import _process
+from preemptio._preempt._codes import GO_FRAMES
 from preemptio._preempt._deliver import Delivery
 from preemptio._preempt._everywhere import Everywhere
 from preemptio._preempt._explain import advise, beyond
@@ -93,7 +94,7 @@ class Ticker:
         rules: SafePoints,
         suspends: Suspends,
         choice: str,
-        report: Callable[[G, Verdict, FrameType, str], None],
+        report: Callable[[G, Verdict, CodeType, int, str], None],
         report_blocked: Callable[[G, CodeType, int], None],
     ) -> None:
         """Make a ticker that is not started; `report` tells the user of a step that stays refused."""
@@ -364,7 +365,8 @@ class Ticker:
         if carrier is not None:
             carrier.preempt_gen += 1
         # The cheap question first: to read the callee from the bytecode costs a burst of hogs its latency.
-        called = verdict in IN_A_CALL and not self._monitored  # a call that waits has no events to look at it from
+        called = verdict in IN_A_CALL or (verdict is Verdict.RUNTIME and frame.f_code in GO_FRAMES)  # go(time.sleep, 1)
+        called = called and not self._monitored  # a call that waits has no events to look at it from
         if called and self._rescue.still_there(g, frame) and self._rescue.may_leave(frame):
             if p.host.quiet():
                 return None
@@ -447,4 +449,6 @@ class Ticker:
             self._set_period(p.slice * stretch)
         if self._refused == REPORT_AFTER and verdict not in SHORT:
             verdict = beyond(self._rules, g, verdict, frame)
-            p.host.post(self._report, g, verdict, frame, advise(self._rules, g, verdict, frame))
+            # The place, not the frame: until the loop comes to it that would keep the variables alive.
+            place, line = frame.f_code, frame.f_lineno
+            p.host.post(self._report, g, verdict, place, line, advise(self._rules, g, verdict, frame))

@@ -9,7 +9,7 @@ tracer that is written in C (coverage.py's) has no frames of its own to be inter
 have to take its place, is off then. And does the interrupted code belong to a callback of any tracer, profiler or tool
 of sys.monitoring, which are called in C as a rule, but call Python now and then (coverage.py: for each new file)? Then
 the tick comes back later. By its name or its caller such a frame is not told from what the user called, so the
-interpreter is asked (`tracing_depth`).
+interpreter is asked (`Claims.in_a_tracer`).
 
 debugpy traces from `listen()` on, in C, and after its client is gone: so debugpy is asked whether it has a client.
 
@@ -20,8 +20,6 @@ from __future__ import annotations
 
 import sys
 from types import FrameType, FunctionType, MethodType
-
-from preemptio._preempt._iframe import tracing_depth as tracing_depth
 
 _monitoring = getattr(sys, "monitoring", None)  # 3.12+
 

@@ -18,7 +18,8 @@ LAW = {
     "_core": {"_errors", "_config", "_compat", "_log", "_places"},
 }
 LAW["_preempt"] = LAW["_core"] | {"_core"}
-LAW["_aio"] = LAW["_preempt"] | {"_preempt"}
+LAW["_scan"] = LAW["_preempt"] | {"_preempt"}
+LAW["_aio"] = LAW["_scan"] | {"_scan"}
 LAW["lowlevel"] = LAW["_aio"] | {"_aio"}
 LAW["__init__"] = LAW["_aio"] | {"_aio"}
 LAW["_cli"] = LAW["_tools"] = LAW["__main__"] = LAW["_aio"] | {"_aio", "__init__", "lowlevel", "_cli"}
@@ -29,9 +30,9 @@ HOMES = {
     "uvloop": ("_aio/_loops.py",),
     "structlog": ("_log.py",),
     "dis": ("_preempt/_opcodes.py", "_preempt/_callee.py", "_preempt/_sections.py"),
-    "opcode": ("_preempt/_opcodes.py", "_preempt/_blocks.py", "_preempt/_cframes.py"),
-    "greenlet": ("_core/",),
-    "signal": ("_preempt/_sources.py", "_preempt/_wakeups.py", "_cli/"),
+    "opcode": ("_preempt/_opcodes.py", "_preempt/_blocks.py", "_preempt/_cframes.py", "_scan/_depths.py"),
+    "greenlet": ("_core/", "_scan/_frames.py"),
+    "signal": ("_preempt/_sources.py", "_preempt/_wakeups.py", "_scan/_roots.py", "_cli/"),
     "ctypes": ("_preempt/_sources.py", "_preempt/_iframe.py"),
 }
 

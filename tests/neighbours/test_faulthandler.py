@@ -11,11 +11,11 @@ pytestmark = pytest.mark.slow
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 def test_dumps(loop, tmp_path):
-    """On SIGUSR1, in the loop and in a hog, and from the watchdog: hogs are preempted, and each stack is one task's."""
+    """On SIGUSR1, in the loop and in a hog: hogs are preempted, and each stack is one task's."""
     said = python(PROGRAMS / "dumped.py", loop, tmp_path / "dumps", cwd=tmp_path)
     assert said.splitlines()[-1] == "OK", said
     dumps = re.split(r"^(?:Current t|T)hread .*:$", (tmp_path / "dumps").read_text(), flags=re.MULTILINE)[1:]
-    assert len(dumps) >= 2 * 20 + 1
+    assert len(dumps) >= 2 * 20
     in_a_hog = [dump for dump in dumps if " in hog" in dump]
     assert len(in_a_hog) >= 20
     for dump in in_a_hog:

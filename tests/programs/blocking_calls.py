@@ -100,6 +100,14 @@ async def coroutine(blocks, released):
     blocks(released)
 
 
+def started_by_go(_blocks, released):
+    """A function in C that `go` calls itself: there is no frame of the user's."""
+    lock = threading.Lock()
+    lock.acquire()
+    released.append(lock.release)
+    return preemptio.go(lock.acquire)
+
+
 async def beats(blocks, start):
     """Release what `blocks` waits for after some turns of the loop: if there are none, it waits for ever."""
     released = []
@@ -176,6 +184,7 @@ async def main():
     for blocks in (acquire, enter, get, get_simple, receive, selects, reads, program, join, result, sleep):
         await beats(blocks, preemptio.go)
         await beats(blocks, lambda fn, released: asyncio.create_task(coroutine(fn, released)))
+    await beats(acquire, started_by_go)
     assert await deadlock()
     assert await exclusion()
     assert await cancelled()

@@ -12,7 +12,7 @@ from _locks import main
 
 from preemptio._preempt import _rescue, _safepoint
 
-_safepoint.holder = lambda _frame: None
+_safepoint.holds = lambda _frame: False
 _rescue.Rescue.may_leave = lambda *_: False  # else it would find the way out, in the end
 
 faulthandler.cancel_dump_traceback_later()
