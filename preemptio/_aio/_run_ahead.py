@@ -97,8 +97,15 @@ class RunAheadLoop(HopLoop):
     def _repair(self) -> None:
         """Put back MARKs that were lost: a signal handler of the program raised in uvloop's callback of one."""
         for _ in range(len(self._runs) - self._queue.count(self._mark)):
-            self._base_call_soon(self._run_mark, context=self._empty)
-            self._queue[-1] = self._mark
+            self._call_mark()
+
+    def _call_mark(self) -> None:
+        """Put MARK into the queue by the base loop's own way, which wakes it.
+
+        A thread may append something meanwhile: the last handle need not be the one that was just made.
+        """
+        handle = self._base_call_soon(self._run_mark, context=self._empty)
+        self._queue[self._queue.index(handle)] = self._mark
 
     def _start_run(self, item: Step | Parked) -> None:
         queue = self._queue
@@ -109,8 +116,7 @@ class RunAheadLoop(HopLoop):
         if queue:
             queue.append(self._mark)
         else:
-            self._base_call_soon(self._run_mark, context=self._empty)  # also starts uvloop's idle handle
-            queue[-1] = self._mark
+            self._call_mark()
         self._runs.append(deque((item,)))
 
     def enqueue(self, item: Step | Parked) -> None:

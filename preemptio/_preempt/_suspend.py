@@ -16,11 +16,14 @@ Two that suspend each other. A G waits here only for one that runs; by the time 
 does not run, and is held at once. Then the first's request must not be granted any more, or each would hold the other:
 a request of a G that is held is kept until that G is let go.
 
+An eager task that asks for the very G inside whose step it runs: to stop that step would stop the one who asks, and he
+could not let it go again. His request is kept until he has left the step.
+
 Invariants.
   S1  Holds begin and end in the loop's thread only. Other threads put requests into `inbox` and are told.
   S2  A request is granted once, withdrawn once, or neither: `_decided` is written under `_lock`.
   S3  While a request is kept, `p.settled` is set, and the running G that it is about has `preempt_stop`.
-  S4  A G in PREEMPTED has a request, or is let go by the next look.
+  S4  A G in PREEMPTED has a request that can be granted, or is let go by the next look.
 
 Context: `ask`, `examine` and `let_go` in the loop's thread, outside of steps or in one; `wanted` in the tick handler;
 `inbox` in any thread.
@@ -44,12 +47,13 @@ if TYPE_CHECKING:
 class Request:
     """Somebody's wish to suspend a G."""
 
-    __slots__ = ("_decided", "_lock", "by", "g", "hold", "tell")
+    __slots__ = ("_decided", "_lock", "by", "g", "hold", "inside", "tell")
 
     def __init__(self, g: G, by: G | None, tell: Callable[[Exception | None], None] | None = None) -> None:
         """Ask for `g`, in the name of the G `by`, if it is one; `tell` is called when it has been decided."""
         self.g = g
         self.by = by
+        self.inside: G | None = None  # in whose step `by` asked, if not in its own; writer: ask
         self.tell = tell
         self.hold: Hold | None = None  # None as well if the G was dead
         self._decided = False
@@ -79,6 +83,8 @@ class Suspends:
 
     def ask(self, request: Request) -> bool:
         """Grant a request now, or keep it; report whether it was granted."""
+        curg = self._p.curg
+        request.inside = None if curg is request.by else curg
         if self._grant(request):
             return True
         self._kept.append(request)
@@ -103,7 +109,7 @@ class Suspends:
         """Report whether the running `g` is to be stopped for somebody. In the tick handler."""
         if not self.inbox and not self._kept:
             return False
-        return any(each.g is g and not each.decided for each in (*self._kept, *tuple(self.inbox)))
+        return any(self._asks_for(g, each) for each in (*self._kept, *tuple(self.inbox)))
 
     def let_go(self, g: G, hold: Hold | None) -> None:
         """Give back a share of a hold. In the loop's thread."""
@@ -117,12 +123,21 @@ class Suspends:
         self._closed = why
         self.examine()
 
+    def _asks_for(self, g: G, request: Request) -> bool:
+        return request.g is g and not request.decided and not self._must_wait(request)
+
+    def _must_wait(self, request: Request) -> bool:
+        """Report whether who asks is held himself, or still runs inside the step of the G that he asks for."""
+        by = request.by
+        return by is not None and (by.suspended or (request.inside is request.g and self._p.host.runs(by)))
+
     def _grant(self, request: Request) -> bool:
         """Decide a request if it can be; report whether it was."""
         g = request.g
         if request.decided:
             return True
-        if request.by is not None and request.by.suspended:
+        if self._must_wait(request):
+            self._p.attention = True  # look again when this step has ended
             return False
         if g.status is not DEAD:
             if self._p.host.runs(g):
@@ -154,8 +169,8 @@ class Suspends:
         self._p.settled = self.examine if self._kept else None
 
     def _let_go_unwanted(self, g: G) -> None:
-        """Let a G go on that has stopped, or would stop, for a request that was withdrawn."""
-        if g._extra.preempt_stop and not any(each.g is g for each in self._kept):
+        """Let a G go on that has stopped, or would stop, for a request that cannot be granted, or was withdrawn."""
+        if g._extra.preempt_stop and not any(self._asks_for(g, each) for each in self._kept):
             g.extra().preempt_stop = False
             if g.status is PREEMPTED:
                 hold = claim(self._p, g)
