@@ -1,8 +1,8 @@
 """scan.retained and scan.path_to: what Gs keep alive, and who keeps an object alive. The loop's side of both.
 
-Every G is a job, whatever it does: here nobody is hidden but the scanner. What tasks and coroutines hold is taken as their
-roots, variable by variable, and is not walked through from elsewhere: a list of tasks in main would otherwise own all
-that those hold.
+Every G is a job, whatever it does: here nobody is hidden but the scanner. What tasks and coroutines hold is taken as
+their roots, variable by variable, and is not walked through from elsewhere: a list of tasks in main would otherwise
+own all that those hold.
 
 Context: the scanner's G.
 """
@@ -10,6 +10,7 @@ Context: the scanner's G.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from gc import get_referents
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,11 +18,8 @@ from preemptio._aio._cancels import chain
 from preemptio._aio._inspect import all_gs
 from preemptio._aio._roots import shared_roots
 from preemptio._aio._scan import Scan, scan
-from preemptio._aio._world import stop_the_world
-from preemptio._core._reasons import PauseReason
-from preemptio._errors import InternalError
 from preemptio._scan._paths import Path, Trail
-from preemptio._scan._retained import Colours, Held, Retention, report
+from preemptio._scan._retained import Colours, Held, Retention, Summary
 from preemptio._scan._root import Root
 from preemptio._scan._roots import roots_of
 
@@ -45,8 +43,6 @@ class Retaining:
         self.numbers: dict[G, int] = {}
         self.held: dict[G, dict[str, Held]] = {}
         self.colours.hide([*scan.own(), self, self.__dict__, self.colours, self.colours.__dict__])
-        for g in scan.gs:
-            self._number(g)
 
     def _number(self, g: G) -> None:
         if g.task is not None and g not in self.numbers:
@@ -58,8 +54,13 @@ class Retaining:
         """Find what every G keeps alive."""
         scan = self.scan
         try:
+            for g in scan.gs:
+                self._number(g)
+                await scan.give_way()
             self.colours.own(0)
-            self.colours.add([root.obj for root in shared_roots(scan.loop)])
+            for root in shared_roots(scan.loop):
+                self.colours.add([root.obj])
+                await scan.give_way()
             await scan.through(self.colours)
             for g in list(self.numbers):
                 await self._job(g)
@@ -71,19 +72,19 @@ class Retaining:
                     scan.looked_at.pop(g, None)
                     await self._job(g)
             await self._last_look()
-            held = {g: list(of.values()) for g, of in self.held.items()}
-            return report(self.colours, self.numbers, held)
+            summary = Summary(self.colours, self.numbers)
+            for _ in summary.steps(self.held):
+                await scan.give_way()
+            return summary.retention()
         finally:
             self.colours.forget()
 
     async def _last_look(self) -> None:
         """Take the roots of all that have run since at one moment; walk from them afterwards."""
         scan, last = self.scan, []
-        async with stop_the_world(PauseReason.SCAN):
+        scan.missed(scan.looked_at)
+        with scan.moment():
             for g in scan.ran_since():
-                if g not in scan.looked_at and g.id <= scan.newest:
-                    msg = f"G {g.id} was missed by the scan"
-                    raise InternalError(msg, g.dump())
                 self._number(g)
                 last.append((g, self._roots(g.task)))
         for g, roots in last:
@@ -161,6 +162,10 @@ TRIES: Final = 3
 """How often a chain is looked for that breaks while it is followed."""
 
 
+def _start(trail: Trail, g: G, but: int, _task: object, roots: list[Root]) -> None:
+    trail.start(g, roots, but)
+
+
 async def _find(scan: Scan, box: list[Any], caller: G | None) -> Path | None:
     for _ in range(TRIES):
         trail = Trail(id(box[0]))
@@ -172,7 +177,7 @@ async def _find(scan: Scan, box: list[Any], caller: G | None) -> Path | None:
             scan.looked_at.clear()
             for g in scan.gs:
                 but = id(box[0]) if g is caller else 0
-                await scan.job(g, lambda _, roots, g=g, but=but: trail.start(g, roots, but))  # type: ignore[misc]
+                await scan.job(g, partial(_start, trail, g, but))
             trail.start(None, shared_roots(scan.loop))
             await scan.through(trail)
             if not trail.found:

@@ -94,7 +94,8 @@ def drop(p: Processor, g: G) -> None:
     if hold.stopped:
         cas_gstatus(g, WAITING, RUNNABLE)
         p.queue_parked(g, p.standing[g])
-    for item in hold.deferred:
+    deferred, hold.deferred = hold.deferred, []  # who keeps his share must not keep the task
+    for item in deferred:
         if not isinstance(item, Parked):
             if g.status is not RUNNABLE:
                 ready(g)

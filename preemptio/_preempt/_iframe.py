@@ -45,6 +45,8 @@ _TOP: Final = 8 * _WORD  # an int
 _IS_ENTRY: Final = 8 * _WORD + 4  # 3.11
 _OWNER: Final = 8 * _WORD + 6  # 3.12 and later
 _LOCALS: Final = 9 * _WORD
+_OWNER_KIND: Final = {(3, 11): 8 * _WORD + 5}.get(RELEASE, _OWNER)
+_OWNED_BY_GENERATOR: Final = 1
 _OWNED_BY_C_STACK: Final = 3
 _INT: Final = 0xFFFF_FFFF
 
@@ -91,6 +93,14 @@ def namespace(frame: FrameType) -> object:
     """
     address = _words[id(frame) + _F_FRAME >> 3] + _NAMESPACE
     return _object(address).value if _words[address >> 3] else None
+
+
+def generator(frame: FrameType) -> Any:
+    """Return the generator or coroutine whose frame it is: that lies inside of it. None for a function's."""
+    address = _words[id(frame) + _F_FRAME >> 3]
+    if _bytes[address + _OWNER_KIND] != _OWNED_BY_GENERATOR:
+        return None
+    return ctypes.cast(address - _frame_in_generator, ctypes.py_object).value
 
 
 def peek(frame: FrameType) -> dict[str, object]:
@@ -171,6 +181,7 @@ def _no_thread_state() -> int:
     return 0
 
 
+_frame_in_generator = 0  # bytes from its beginning; writer: _find_frame
 _thread_state: Callable[[], Any] = _no_thread_state
 _claims_at = 0
 _depth_at = 0
@@ -219,6 +230,26 @@ def _find_depth() -> int:
     return found[0] * ctypes.sizeof(ctypes.c_int) if len(found) == 1 else 0
 
 
+def _find_frame() -> int:
+    """Return how far inside of a generator its frame lies; 0 if the three kinds do not agree."""
+
+    async def coroutine() -> None: ...
+
+    async def asynchronous() -> Any:
+        yield
+
+    nothing: tuple[object, ...] = ()
+    one: Any = (each for each in nothing)
+    two: Any = coroutine()
+    three: Any = asynchronous()
+    frames = (one, one.gi_frame), (two, two.cr_frame), (three, three.ag_frame)
+    found = {_words[id(frame) + _F_FRAME >> 3] - id(owner) for owner, frame in frames}
+    owned = {_bytes[_words[id(frame) + _F_FRAME >> 3] + _OWNER_KIND] for _, frame in frames}
+    two.close()
+    distance = found.pop()
+    return distance if not found and owned == {_OWNED_BY_GENERATOR} and 0 < distance < one.__sizeof__() else 0
+
+
 def _probe(first: object, second: object) -> bool:
     """Answer whether what is read of this very frame is true."""
     third = [first, second]
@@ -247,13 +278,15 @@ def _probe(first: object, second: object) -> bool:
         and (top(suspended), slot(suspended, 1), namespace(suspended)) == (3, third, None)
         and list(map(top, [frame])) == [-1]
         and function(frame) is _probe
+        and generator(frame) is None
+        and generator(suspended) is each
         and type(made) is FunctionType
         and made.__code__ is suspended.f_code
     )
 
 
 def _check() -> bool:
-    global _bytes, _words  # noqa: PLW0603 - bound once, at import
+    global _bytes, _words, _frame_in_generator  # noqa: PLW0603 - bound once, at import
     if RELEASE not in _KNOWN or unsupported() is not None or hasattr(sys, "getobjects"):
         return False
     if object.__basicsize__ != 2 * _WORD or ctypes.sizeof(ctypes.c_void_p) != 8:
@@ -261,7 +294,8 @@ def _check() -> bool:
     try:
         _bytes = memoryview((ctypes.c_ubyte * (1 << 47)).from_address(0)).cast("B").toreadonly()
         _words = _bytes.cast("P")
-        return _probe(object(), object())
+        _frame_in_generator = _find_frame()
+        return _frame_in_generator > 0 and _probe(object(), object())
     except Exception:
         return False
 

@@ -51,6 +51,7 @@ def table(page, heading):
     [
         ("Verdict", "guarantee.md", "verdict"),
         ("PreemptKind", "design.md", "kind"),
+        ("SafePointKind", "design.md", "stands"),
         ("WaitReason", "howto.md", "waits for"),
     ],
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import preemptio
-from preemptio import lowlevel
+from preemptio import lowlevel, scan
 
 # Name, and the first word of its docstring if it is something that is called to do something.
 PUBLIC = {
@@ -45,6 +45,7 @@ PUBLIC = {
         "Task": "",
         "UnsupportedError": "",
         "lowlevel": "",
+        "scan": "",
     },
     lowlevel: {
         "all_gs": "Return",
@@ -67,6 +68,18 @@ PUBLIC = {
         "TRANSITIONS": "",
         "Verdict": "",
         "WaitReason": "",
+    },
+    scan: {
+        "leaks": "Find",
+        "path_to": "Tell",
+        "register_size": "Have",
+        "retained": "Tell",
+        "Held": "",
+        "Leak": "",
+        "Link": "",
+        "Path": "",
+        "Retained": "",
+        "Retention": "",
     },
 }
 CLASSES = [vars(module)[name] for module, names in PUBLIC.items() for name in names]
