@@ -52,9 +52,14 @@ STEPS = (
     Step("format", "-m ruff format --check .", once=True),
     Step("types", "-m mypy --strict preemptio", once=True, limit=180),
     Step("knobs-page", "-m preemptio._tools.gen_knobs --check", once=True),
-    Step("tests", f"-m pytest {HERE}", limit=300),
+    Step("tests", f"-m pytest {HERE}", limit=500),
     Step("programs", f"-m pytest -n 2 {APART}", limit=400),
-    Step("asyncio-debug", f"-m pytest {HERE} -m loop", limit=200, environ={"PYTHONASYNCIODEBUG": "1"}),
+    Step(
+        "asyncio-debug",
+        "-m pytest tests/behaviour tests/core tests/preempt -m loop",
+        limit=300,
+        environ={"PYTHONASYNCIODEBUG": "1"},
+    ),
     Step("cpython", "tests/cpython/run.py", limit=300),
 )
 

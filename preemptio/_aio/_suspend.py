@@ -230,7 +230,10 @@ def _granted_to_a_thread(loop: RuntimeLoop, g: G, timeout: float | None) -> Hold
 
     request = Request(g, None, tell)
     loop._suspends.inbox.append(request)
-    loop.call_soon_threadsafe(loop._suspends.examine)  # type: ignore[attr-defined]
+    loop.post(loop._suspends.examine)
+    if loop.is_closed() and request.decide():  # type: ignore[attr-defined]
+        msg = "the event loop was closed"
+        raise RuntimeError(msg)
     try:
         told.result(timeout)
     except BaseException as exc:
