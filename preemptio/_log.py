@@ -93,6 +93,17 @@ def report_source(wanted: str, used: str, why: str) -> None:
     logger().warning("tick source unavailable", wanted=wanted, used=used, why=why)
 
 
+def report_instrument(name: str, hook: str, exc: BaseException) -> None:
+    """Say that an instrument raised, and is told no more."""
+    logger().error(
+        "instrument removed",
+        instrument=name,
+        hook=hook,
+        advice="mend the hook and add the instrument again: a hook must not raise",
+        exc_info=exc,
+    )
+
+
 def report_internal(where: str, exc: BaseException) -> None:
     """Say that the runtime itself failed somewhere that must not raise."""
     logger().error("internal error, please report it", where=where, exc_info=exc)

@@ -155,7 +155,18 @@ class HopLoop(RuntimeLoop):
             self._ticker.check()
         if not p.armed:
             self.arm()
-        p.run_batch()
+        self._run_batch()
+
+    def _run_batch(self) -> None:
+        """Run a batch of steps, which is all of a turn that can be seen from here."""
+        p = self._p
+        if p.watch_turns:
+            p.instruments.tell(p.instruments.turn_began)
+        try:
+            p.run_batch()
+        finally:
+            if p.watch_turns:
+                p.instruments.tell(p.instruments.turn_ended)
 
     def drain(self, carrier: Carrier) -> None:
         """Run the one item that was handed over."""

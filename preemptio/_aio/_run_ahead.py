@@ -163,7 +163,7 @@ class RunAheadLoop(HopLoop):
         if not p.armed:
             self.arm()
         try:
-            p.run_batch()
+            self._run_batch()
         finally:
             if not runs[0]:
                 runs.popleft()

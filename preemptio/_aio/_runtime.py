@@ -27,6 +27,7 @@ from preemptio._config import config
 from preemptio._core._current import set_current_processor
 from preemptio._core._gstatus import DEAD, RUNNING
 from preemptio._core._hold import drop
+from preemptio._core._kill import kill
 from preemptio._core._processor import Processor
 from preemptio._log import report_blocked, report_calls, report_refusal, report_stragglers
 from preemptio._preempt._gcfence import FENCE
@@ -167,7 +168,7 @@ class RuntimeLoop:
         p.begin()
         self._ticker.start()  # what catches GreenletExit and goes on must be stopped again
         try:
-            left = [record.g for record in list(p.standing.values()) if not p.kill(record)]
+            left = [record.g for record in list(p.standing.values()) if not kill(p, record)]
         finally:
             self._ticker.stop()
             set_current_processor(before)

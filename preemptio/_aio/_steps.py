@@ -21,6 +21,7 @@ from weakref import ref
 from preemptio._aio._task import Task
 from preemptio._core._g import G
 from preemptio._core._gstatus import DEAD, IDLE, RUNNING, WAITING, cas_gstatus
+from preemptio._core._instruments import LISTENING
 from preemptio._core._step import ready
 
 
@@ -94,7 +95,15 @@ def newproc(task: Any, depth: int) -> G:
         extra.background = extra.aside = True
     if stopped_worlds and task.get_loop() in stopped_worlds:
         g.extra().aside = True
+    if LISTENING:
+        _tell_created(g, task.get_loop())
     return g
+
+
+def _tell_created(g: G, loop: Any) -> None:
+    p = getattr(loop, "_p", None)
+    if p is not None and p.instruments.created:
+        p.instruments.tell(p.instruments.created, g)
 
 
 def adopt(task: Any) -> G:

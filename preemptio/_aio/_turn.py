@@ -188,7 +188,7 @@ class TurnLoop(RuntimeLoop):
         p = self._p
         ready = self._ready
         pop = ready.popleft
-        select = self._selector.select
+        select = self._select_watched if p.watch_turns else self._selector.select
         budget = range(p.budget)
         while True:
             if not (self._stopping and self._end_queued):
@@ -275,6 +275,14 @@ class TurnLoop(RuntimeLoop):
         del handle
 
     # -- polling --
+
+    def _select_watched(self, timeout: float | None) -> Any:
+        """Poll, and tell instruments that a turn has ended and another begins."""
+        instruments = self._p.instruments
+        instruments.tell(instruments.turn_ended)
+        found = self._selector.select(timeout)
+        instruments.tell(instruments.turn_began)
+        return found
 
     def _timeout(self) -> float | None:
         """Return how long the selector may wait when nothing is ready: until the next timer."""

@@ -57,12 +57,14 @@ class World:
         """Stop every G but `me`."""
         async with self._turn:
             start = time.perf_counter()
+            instruments = self._loop._p.instruments
             self.owner = me
             self._loop._p.born = self._born
             _steps.stopped_worlds.add(self._loop)
             try:
                 await self._stop_others(me)
                 stopped = time.perf_counter()
+                instruments.tell(instruments.world_stopped, reason, stopped - start)
                 yield
             finally:
                 self.owner = self._loop._p.born = None
@@ -70,7 +72,9 @@ class World:
                 held, self._held = self._held, []
                 for g, hold in held:
                     self._loop._suspends.let_go(g, hold)
-            self.pauses.setdefault(reason, Pauses()).add(stopped - start, time.perf_counter() - start)
+            total = time.perf_counter() - start
+            self.pauses.setdefault(reason, Pauses()).add(stopped - start, total)
+            instruments.tell(instruments.world_started, reason, total)
 
     async def _stop_others(self, me: G) -> None:
         suspends = self._loop._suspends

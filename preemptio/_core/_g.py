@@ -67,6 +67,7 @@ class GExtra:
         "preempt_off",
         "preempt_stop",
         "preemptions",
+        "probe",
         "refusals",
         "restartable",
         "restarts",
@@ -82,7 +83,8 @@ class GExtra:
         self.blocked_at: BlockedAt | None = None
         self.background = False  # runs only when nothing else wants to; set at its birth
         self.hold: Any = None  # the Hold of a suspended G; writers: claim and drop in _hold.py
-        self.aside = False  # its steps do not go into the ordinary queue; writers: newproc, and claim and drop
+        self.aside = False  # its steps do not go straight into the queue; writers: newproc, claim, drop, and probe
+        self.probe: Callable[[float], None] | None = None  # told how long its next step waits; writer: _probe.py
         self.preemptions: dict[PreemptKind, int] = {}
         self.refusals: dict[Verdict, int] = {}
         self.last_refusal: LastRefusal | None = None  # not the frame, which would keep its variables alive

@@ -32,20 +32,20 @@ from preemptio._core._carrier import Carrier
 from preemptio._core._contexts import BlockedContexts
 from preemptio._core._gstatus import (
     LEAKED,
-    PREEMPTED,
     RUNNABLE,
     RUNNING,
     SCANSYSCALL,
     SYSCALL,
     WAITING,
-    cas_from_preempted,
     cas_from_scan,
     cas_gstatus,
     cas_to_preempt_scan,
 )
 from preemptio._core._headroom import CannotLeaveError, require_headroom
-from preemptio._core._hold import Hold, defer, drop
+from preemptio._core._hold import Hold, defer
+from preemptio._core._instruments import Instruments
 from preemptio._core._parked import NICE_WEIGHT, Parked, ParkedQueue, Step, entered_context
+from preemptio._core._probe import probed
 from preemptio._core._step import settle_failed
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ class Processor:
         "host",
         "hub",
         "idle",
+        "instruments",
         "now",
         "nparked_ever",
         "parked",
@@ -88,6 +89,8 @@ class Processor:
         "slice",
         "standing",
         "step",
+        "watch_at",
+        "watch_turns",
     )
 
     def __init__(self, host: Host, slice_seconds: float, budget: int) -> None:
@@ -99,6 +102,8 @@ class Processor:
         self.step: Step | None = None
         self.schedtick = 0  # steps and resumptions so far; the identity of the one that runs
         self.attention = False
+        self.watch_at = 0  # schedtick of the next step that instruments are told of; writer: Instruments
+        self.watch_turns = False  # whether they are told of turns; writer: Instruments
         self.now = 0.0  # monotonic time of the last turn
         self.armed = False  # the tick source runs; writers: the tick and the host that arms it
         self.check_at = 0.0  # value of `now` at which the host has the tick source checked; writer: the ticker
@@ -125,6 +130,7 @@ class Processor:
         self.clocked = False  # no tick here: checkpoints read the clock
         self.clock_tick = -1
         self.clock_start = 0.0
+        self.instruments = Instruments(self)
 
     @property
     def curg(self) -> G | None:
@@ -200,16 +206,16 @@ class Processor:
         extra = g.extra()
         extra.preemptions[kind] = extra.preemptions.get(kind, 0) + 1
         if extra.preempt_stop:
-            return self._preempt_park(g)
-        return self._gopreempt(g)
+            return self._preempt_park(g, kind)
+        return self._gopreempt(g, kind)
 
-    def _gopreempt(self, g: G) -> BaseException | None:
+    def _gopreempt(self, g: G, kind: PreemptKind) -> BaseException | None:
         """RUNNING -> RUNNABLE, behind everything that is queued. proc.go, gopreempt_m."""
         record = self._detach(g)
         cas_gstatus(g, RUNNING, RUNNABLE)
         self.queue_parked(g, record)
         self.seen = self.schedtick + 1
-        return self._stand(record)
+        return self._stand(record, kind)
 
     def queue_parked(self, g: G, entry: Parked | Step) -> None:
         """Put a RUNNABLE G into the parked queue."""
@@ -226,9 +232,17 @@ class Processor:
             self.host.enqueue(step)
 
     def queue_aside(self, step: Step) -> None:
-        """Keep back a step: of a held G until it is let go, of a background G until nothing else wants to run."""
+        """Keep back a step: of a held G until it is let go, of a background G until nothing else wants to run.
+
+        One that has a probe is queued with it.
+        """
         g = step[0]
         extra = g.extra()
+        if extra.probe is not None:
+            step = probed(step)
+            if not extra.aside:
+                self.host.enqueue(step)
+                return
         if extra.hold is None and self.born is not None:
             self.born(g)
         if extra.hold is not None:
@@ -239,13 +253,13 @@ class Processor:
             extra.aside = False
             self.host.enqueue(step)
 
-    def _preempt_park(self, g: G) -> BaseException | None:
+    def _preempt_park(self, g: G, kind: PreemptKind) -> BaseException | None:
         """RUNNING -> PREEMPTED: nobody owes it the CPU until a suspender claims it. proc.go, preemptPark."""
         cas_to_preempt_scan(g)  # held while it leaves its carrier: nobody may claim it half-way
         record = self._detach(g)
         cas_from_scan(g, g.status)
         self.seen = self.schedtick + 1
-        return self._stand(record)
+        return self._stand(record, kind)
 
     def park(self, g: G) -> Parked:
         """RUNNING -> WAITING in the middle of a step (`preemptio.wait`); `unpark` owes it the CPU. proc.go, gopark.
@@ -284,6 +298,7 @@ class Processor:
             return
         if g.status is SYSCALL:
             cas_gstatus(g, SYSCALL, RUNNABLE)
+            self.instruments.tell(self.instruments.readied, g, self.curg)
             self.host.enqueue(record)
         elif g.status is SCANSYSCALL:
             defer(g, record)
@@ -311,7 +326,8 @@ class Processor:
         carrier.detached = True
         return record
 
-    def _stand(self, record: Parked) -> BaseException | None:
+    def _stand(self, record: Parked, kind: PreemptKind | None = None) -> BaseException | None:
+        self.instruments.tell(self.instruments.stopped, record.g, kind)
         record.token = self.host.leave()
         self.carrier = None
         self.step = None
@@ -358,6 +374,7 @@ class Processor:
         self.active = True
         if not self.armed:
             self.host.arm()
+        self.instruments.tell(self.instruments.started, g)
         cas_gstatus(g, RUNNABLE, RUNNING)
         g.extra().parked = None
         del self.standing[g]
@@ -403,6 +420,7 @@ class Processor:
         if record.g.status is LEAKED:
             cas_gstatus(record.g, LEAKED, WAITING)
         cas_gstatus(record.g, WAITING, RUNNABLE)
+        self.instruments.tell(self.instruments.readied, record.g, self.curg)
         self.host.enqueue(record)
 
     # -- carriers --
@@ -420,6 +438,7 @@ class Processor:
                 cas_gstatus(g, RUNNING, RUNNABLE)
                 return True
         settle_failed(g, callback.__self__.done())  # type: ignore[attr-defined]  # the task
+        self.instruments.tell(self.instruments.stopped, g, None)
         return False
 
     def begin(self) -> None:
@@ -430,24 +449,3 @@ class Processor:
         """End the pooled carriers: a loop that does not run keeps no suspended frames. In the hub."""
         while self.idle:
             self.idle.pop().throw(GreenletExit)
-
-    def kill(self, record: Parked) -> bool:
-        """End a parked step whose loop is closing by raising GreenletExit where it stands; report whether it ended.
-
-        Its `finally` blocks run. A step that catches even that is left behind, suspended for ever.
-        """
-        g = record.g
-        if g._extra.hold is not None:
-            drop(self, g)
-        if g.status is LEAKED:
-            cas_gstatus(g, LEAKED, WAITING)
-        if g.status not in (RUNNABLE, WAITING, PREEMPTED, SYSCALL):
-            return False
-        self.parked.remove(record)
-        cas_from_preempted(g)
-        if g.status in (WAITING, SYSCALL):
-            cas_gstatus(g, g.status, RUNNABLE)
-        record.throw = GreenletExit("the event loop was closed")
-        self.resume(record)
-        record.killed = True
-        return g.extra().parked is None

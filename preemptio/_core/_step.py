@@ -25,6 +25,7 @@ from preemptio._core._gstatus import (
     bad_transition,
     cas_gstatus,
 )
+from preemptio._core._instruments import LISTENING, tell_ready
 
 if TYPE_CHECKING:
     from preemptio._core._g import G
@@ -50,6 +51,10 @@ def ready(g: G) -> None:
         cas_gstatus(g, WAITING, RUNNABLE)
     elif g._extra.hold is None or status.base is RUNNABLE:
         bad_transition(g, WAITING, RUNNABLE)
+    else:
+        return
+    if LISTENING:
+        tell_ready(g)
 
 
 def run_step(p: Processor, item: Step) -> bool:
@@ -63,10 +68,12 @@ def run_step(p: Processor, item: Step) -> bool:
             p.queue_aside(item)
             return p.attention
         bad_transition(g, RUNNABLE, RUNNING)
+    p.schedtick = tick = p.schedtick + 1
+    if tick >= p.watch_at:  # see _instruments.py
+        context = p.instruments.watched(g, context)
     g.status = RUNNING
     g.slices += 1
     g.last_run = p.now
-    p.schedtick += 1
     p.step = item
     if args:
         context.run(step, *args)

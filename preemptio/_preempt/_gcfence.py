@@ -16,6 +16,8 @@ from __future__ import annotations
 import gc
 from typing import Any, Final
 
+from preemptio._core._current import current_processor
+
 
 class GCFence:
     """Knows whether a collection is going on."""
@@ -53,8 +55,12 @@ class GCFence:
             callbacks.insert(0, self._callback)
         return True
 
-    def _on_gc(self, phase: str, _info: dict[str, Any]) -> None:
+    def _on_gc(self, phase: str, info: dict[str, Any]) -> None:
         self._collecting = phase == "start"
+        p = current_processor()
+        if p is not None and (p.instruments.gc_began or p.instruments.gc_ended):
+            hooks = p.instruments.gc_began if phase == "start" else p.instruments.gc_ended
+            p.instruments.tell(hooks, info["generation"])
 
 
 FENCE: Final = GCFence()

@@ -32,6 +32,7 @@ Context: `ask`, `examine` and `let_go` in the loop's thread, outside of steps or
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 class Request:
     """Somebody's wish to suspend a G."""
 
-    __slots__ = ("_decided", "_lock", "by", "g", "hold", "inside", "tell")
+    __slots__ = ("_decided", "_lock", "asked", "by", "g", "hold", "inside", "tell")
 
     def __init__(self, g: G, by: G | None, tell: Callable[[Exception | None], None] | None = None) -> None:
         """Ask for `g`, in the name of the G `by`, if it is one; `tell` is called when it has been decided."""
@@ -55,6 +56,7 @@ class Request:
         self.by = by
         self.inside: G | None = None  # in whose step `by` asked, if not in its own; writer: ask
         self.tell = tell
+        self.asked = time.perf_counter()
         self.hold: Hold | None = None  # None as well if the G was dead
         self._decided = False
         self._lock = threading.Lock()
@@ -149,7 +151,11 @@ class Suspends:
                 return False
         if not request.decide():  # withdrawn at this moment
             self.let_go(g, request.hold)
-        elif request.tell is not None:
+            return True
+        instruments = self._p.instruments
+        if request.hold is not None and instruments.suspended:
+            instruments.tell(instruments.suspended, g, time.perf_counter() - request.asked)
+        if request.tell is not None:
             request.tell(None)
         return True
 

@@ -48,7 +48,7 @@ from preemptio._preempt._sources import NullSource, TickSource, open_source
 from preemptio._preempt._wakeups import Wakeups
 
 if TYPE_CHECKING:
-    from preemptio._core._g import G, GExtra
+    from preemptio._core._g import G
     from preemptio._core._processor import Processor
     from preemptio._preempt._safepoint import SafePoints
     from preemptio._preempt._suspend import Suspends
@@ -403,7 +403,7 @@ class Ticker:
             exc = self._p.preempt(g, kind)
         except (NoRoomError, CannotLeaveError) as why:
             self.preemptions[kind] -= 1  # it was none
-            self._count(extra, frame, Verdict.STACK if isinstance(why, NoRoomError) else Verdict.GC)
+            self._count(g, frame, Verdict.STACK if isinstance(why, NoRoomError) else Verdict.GC)
             return None
         finally:
             extra.async_safe_point = False
@@ -431,14 +431,17 @@ class Ticker:
             return self._inject(g, PreemptKind.SEEK, frame)
         return None
 
-    def _count(self, extra: GExtra, frame: FrameType, verdict: Verdict) -> None:
+    def _count(self, g: G, frame: FrameType, verdict: Verdict) -> None:
         """Count a refusal, of the G and of the loop, and keep the last; see _refusals.py."""
+        extra, instruments = g.extra(), self._p.instruments
         extra.refusals[verdict] = extra.refusals.get(verdict, 0) + 1
         self.refusals[verdict] = self.refusals.get(verdict, 0) + 1
         extra.last_refusal = verdict, frame.f_code, frame.f_lasti, time.monotonic()
+        if instruments.refused:
+            instruments.tell(instruments.refused, g, verdict, frame.f_code, frame.f_lasti)
 
     def _refuse(self, p: Processor, g: G, frame: FrameType, verdict: Verdict) -> None:
-        self._count(g.extra(), frame, verdict)
+        self._count(g, frame, verdict)
         if self._refused_tick != p.schedtick:
             self._refused_tick, self._refused = p.schedtick, 0
         self._refused += 1

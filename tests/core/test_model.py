@@ -23,6 +23,7 @@ from preemptio._core._gstatus import Gstatus
 from preemptio._core._guard import checkpoint
 from preemptio._core._headroom import CannotLeaveError
 from preemptio._core._hold import claim, release
+from preemptio._core._kill import kill
 from preemptio._core._parked import Parked
 from preemptio._core._processor import Processor
 from preemptio._core._reasons import PreemptKind
@@ -447,7 +448,7 @@ class Scheduler(Model):
             if task.state == "parked":
                 self.fair.remove(task)
             self.killed, task.state = task, "ready again"
-            assert self.p.kill(self.p.standing[task.g])
+            assert kill(self.p, self.p.standing[task.g])
             self.killed = None
             assert task.state == "dead"
 

@@ -10,6 +10,7 @@ from greenlet import GreenletExit, getcurrent
 from preemptio._core._carrier import POOL
 from preemptio._core._g import G
 from preemptio._core._gstatus import Gstatus
+from preemptio._core._kill import kill
 from preemptio._core._parked import Parked
 from preemptio._core._processor import Processor
 from preemptio._core._reasons import PreemptKind
@@ -316,7 +317,7 @@ class TestKill:
         job = host.start(Job(hog))
         host.p.run_batch()
         record = host.p.standing[job.g]
-        assert host.p.kill(record)
+        assert kill(host.p, record)
         assert ended == ["exit", "finally"]
         assert (len(host.p.parked), host.p.standing, job.g.status) == (0, {}, Gstatus.DEAD)
 
@@ -331,8 +332,8 @@ class TestKill:
 
         job = host.start(Job(stubborn))
         host.p.run_batch()
-        assert not host.p.kill(host.p.standing[job.g])
-        assert host.p.kill(host.p.standing[job.g])
+        assert not kill(host.p, host.p.standing[job.g])
+        assert kill(host.p, host.p.standing[job.g])
 
     def test_what_was_killed_is_not_run_by_the_queue(self, host):
         """It was ready again and queued when its loop was closed."""
@@ -349,6 +350,6 @@ class TestKill:
         host.p.run_batch()
         record = host.p.standing[job.g]
         assert list(host.queue) == [record]
-        assert host.p.kill(record)
+        assert kill(host.p, record)
         run(host)
         assert ended == [job.g]

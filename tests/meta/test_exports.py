@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import preemptio
-from preemptio import lowlevel, scan
+from preemptio import lowlevel, runtime, scan
 
 # Name, and the first word of its docstring if it is something that is called to do something.
 PUBLIC = {
@@ -45,6 +45,7 @@ PUBLIC = {
         "Task": "",
         "UnsupportedError": "",
         "lowlevel": "",
+        "runtime": "",
         "scan": "",
     },
     lowlevel: {
@@ -68,6 +69,11 @@ PUBLIC = {
         "TRANSITIONS": "",
         "Verdict": "",
         "WaitReason": "",
+    },
+    runtime: {
+        "add_instrument": "Have",
+        "remove_instrument": "Have",
+        "Instrument": "",
     },
     scan: {
         "leaks": "Find",

@@ -20,9 +20,10 @@ LAW = {
 LAW["_preempt"] = LAW["_core"] | {"_core"}
 LAW["_scan"] = LAW["_preempt"] | {"_preempt"}
 LAW["_aio"] = LAW["_scan"] | {"_scan"}
-LAW["lowlevel"] = LAW["scan"] = LAW["_aio"] | {"_aio"}
-LAW["__init__"] = LAW["_aio"] | {"_aio", "scan"}
-LAW["_cli"] = LAW["_tools"] = LAW["__main__"] = LAW["_aio"] | {"_aio", "__init__", "lowlevel", "_cli"}
+FACES = {"lowlevel", "runtime", "scan"}
+LAW["lowlevel"] = LAW["runtime"] = LAW["scan"] = LAW["_aio"] | {"_aio"}
+LAW["__init__"] = LAW["_aio"] | {"_aio"} | FACES
+LAW["_cli"] = LAW["_tools"] = LAW["__main__"] = LAW["__init__"] | {"__init__", "_cli"}
 
 # Outside modules with one home: a prefix of the paths that may import them.
 HOMES = {
