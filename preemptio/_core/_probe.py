@@ -47,10 +47,12 @@ class _Probed:
     def __init__(self, context: Any, tell: Tell) -> None:
         self._context = context
         self.entered = getattr(context, "entered", context)  # as `entered_context` of _parked.py asks for it
-        self._tell = tell
+        self._tell: Tell | None = tell
         self._since = time.perf_counter()
 
     def run(self, callback: Callable[..., object], *args: object) -> None:
-        self._tell(time.perf_counter() - self._since)
+        tell, self._tell = self._tell, None
+        if tell is not None:  # a step whose context was entered already comes here twice
+            tell(time.perf_counter() - self._since)
         self._context.run(callback, *args)
         del self, callback, args  # the traceback of an exception that the task keeps may keep this frame

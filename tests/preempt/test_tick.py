@@ -70,6 +70,7 @@ class Bench:
         )
         self.p = SimpleNamespace(
             host=host,
+            instruments=SimpleNamespace(refused=()),
             slice=SLICE,
             active=True,
             step=(self.g, None, (), None),
