@@ -17,8 +17,10 @@ Each may import only what stands before it in this list: a test keeps that law.
 
 from preemptio._aio import _waiting as _waiting
 from preemptio._aio._blocking import blocking as blocking
+from preemptio._aio._cpulimit import cpu_limit as cpu_limit
 from preemptio._aio._explain import explain as explain
 from preemptio._aio._go import go as go
+from preemptio._aio._groups import TaskGroup as TaskGroup
 from preemptio._aio._loops import install as install, new_event_loop as new_event_loop
 from preemptio._aio._runner import run as run
 from preemptio._aio._stack import stack as stack
@@ -38,6 +40,7 @@ from preemptio._core._guard import charge as charge, checkpoint as checkpoint, s
 from preemptio._core._mask import nopreempt as nopreempt
 from preemptio._errors import (
     ConfigError as ConfigError,
+    CPULimitError as CPULimitError,
     InternalError as InternalError,
     NotAGError as NotAGError,
     NotInstalledError as NotInstalledError,

@@ -52,6 +52,14 @@ class UnsupportedError(PreemptioError, RuntimeError):
     """
 
 
+class CPULimitError(PreemptioError, TimeoutError):
+    """A block used more CPU time than `preemptio.cpu_limit` allowed it, and was ended.
+
+    Raised from the end of the block, as TimeoutError from a timeout's.
+    What to do: nothing, if that is what the limit was for; else raise it, or make the work smaller.
+    """
+
+
 class InternalError(PreemptioError, RuntimeError):
     """An invariant of preemptio does not hold: this is a bug in preemptio, not in the calling program.
 

@@ -54,6 +54,11 @@ def report_blocked(g: G, place: CodeType, line: int) -> None:
     )
 
 
+def report_cpu_limit(g: G, action: str, limit: float, used: float) -> None:
+    """Say that a block has used more CPU time than it should, and what is done about it."""
+    logger().warning("cpu limit reached", g=g.id, name=g.name, action=action, limit=limit, used=round(used, 6))
+
+
 def report_stragglers(gs: Sequence[G], when: str) -> None:
     """Say which tasks outlived every attempt to end them."""
     for g in gs:

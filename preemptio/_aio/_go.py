@@ -17,8 +17,10 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast, overload
 
 from preemptio._aio import _steps
+from preemptio._aio._cpulimit import cpu_limit as limit_of
 from preemptio._aio._runtime import RuntimeLoop
 from preemptio._aio._task import Task
+from preemptio._core._accounts import INHERIT
 from preemptio._errors import NotInstalledError
 from preemptio._preempt._codes import GO_FRAMES
 from preemptio._preempt._policy import SafePointPolicy
@@ -57,10 +59,11 @@ def go(
     *args: Any,
     name: str | None = None,
     context: Context | None = None,
-    nice: int = 0,
+    nice: int | None = None,
     background: bool = False,
     cancel: Cancel = "await",
     policy: SafePointPolicy | None = None,
+    cpu_limit: float | limit_of | None = None,
     **kwargs: Any,
 ) -> Any:
     """Start a task, from a plain function, a coroutine function or a coroutine.
@@ -70,11 +73,14 @@ def go(
         *args: its arguments; none with a coroutine.
         name: the task's name.
         context: the contextvars.Context to run in; a copy of the current one otherwise.
-        nice: -20..19. Beside other computing tasks each step of +1 is a fifth less CPU.
+        nice: -20..19. Beside other computing tasks each step of +1 is a fifth less CPU. By default what the task has
+            that calls `go`, usually 0.
         background: run only when nothing else wants to.
         cancel: "await" is asyncio's way: CancelledError at the next await. "safepoint": wherever a preempted
             task stands, so that a loop that never awaits can be cancelled.
         policy: whose code may be preempted in this task, added to what the loop's settings say.
+        cpu_limit: seconds of CPU time that it may use, with what it starts: then it ends with CPULimitError. Or a
+            `cpu_limit` with more to say: `cpu_limit(5.0, demote=1.0)`.
         **kwargs: keyword arguments for `fn`.
 
     Returns:
@@ -83,7 +89,7 @@ def go(
     Raises:
         NotInstalledError: no loop runs in this thread, or the one that runs has no runtime.
         TypeError: `fn` is neither callable nor a coroutine, a coroutine came with arguments, or `policy` is no policy.
-        ValueError: `nice` or `cancel` is not one of the values above.
+        ValueError: `nice`, `cancel` or `cpu_limit` is not one of the values above.
 
     Source: proc.go, newproc.
 
@@ -96,11 +102,13 @@ def go(
         >>> preemptio.run(main())
         332833500
     """
-    coro = _coroutine(fn, args, kwargs)
+    coro = coroutine_of(fn, args, kwargs)
     try:
         loop = _loop()
         if nice or cancel != "await" or policy is not None:
-            _check_options(nice, cancel, policy)
+            check_options(nice, cancel, policy)
+        if cpu_limit is not None:
+            coro = _limited(coro, cpu_limit if isinstance(cpu_limit, limit_of) else limit_of(cpu_limit))
         if background:
             _steps.background.add(coro)
         task = loop.create_task(coro, name=name, context=context)
@@ -116,15 +124,30 @@ def go(
             task.cancel()
         msg = f"the loop's task factory made a {type(task).__name__}, which cannot be a G; go() needs asyncio tasks"
         raise NotInstalledError(msg)
-    if nice or cancel != "await" or policy is not None:
-        extra = g.extra()
-        extra.nice = nice
-        extra.cancel_at_safe_point = cancel == "safepoint"
-        extra.policy = policy
+    if nice is not None or cancel != "await" or policy is not None:
+        set_options(task, nice, cancel, policy)
     return task
 
 
-def _coroutine(fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Coroutine[Any, Any, Any]:
+async def _limited(coro: Coroutine[Any, Any, T], limit: limit_of) -> T:
+    """Be the coroutine of a task with a limit."""
+    async with limit:
+        return await coro
+
+
+def set_options(task: Any, nice: int | None, cancel: str, policy: SafePointPolicy | None) -> None:
+    """Set on the G of a new task what `go` was given for it."""
+    extra = task.g.extra()
+    if nice is not None:
+        extra.nice = nice
+        if nice:
+            INHERIT[:] = [True]
+    extra.cancel_at_safe_point = cancel == "safepoint"
+    extra.policy = policy
+
+
+def coroutine_of(fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Coroutine[Any, Any, Any]:
+    """Return the coroutine that a task runs for what `go` was given."""
     if type(fn) is FunctionType and not kwargs:  # the common cases first: asking inspect costs a microsecond
         if fn.__code__.co_flags & inspect.CO_COROUTINE:
             return cast("Coroutine[Any, Any, Any]", fn(*args))
@@ -167,8 +190,9 @@ def _loop() -> RuntimeLoop:
     raise NotInstalledError(msg)
 
 
-def _check_options(nice: int, cancel: str, policy: object) -> None:
-    if nice not in NICE:
+def check_options(nice: int | None, cancel: str, policy: object) -> None:
+    """Raise unless these are what `go` takes."""
+    if nice is not None and nice not in NICE:
         msg = f"go(nice=...) is from -20 (most CPU) to 19 (least), not {nice!r}; background=True is below all"
         raise ValueError(msg)
     if cancel not in ("await", "safepoint"):

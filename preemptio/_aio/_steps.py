@@ -19,6 +19,7 @@ from typing import Any, Final
 from weakref import ref
 
 from preemptio._aio._task import Task
+from preemptio._core._accounts import INHERIT, inherit
 from preemptio._core._g import G
 from preemptio._core._gstatus import DEAD, IDLE, RUNNING, WAITING, cas_gstatus
 from preemptio._core._instruments import LISTENING
@@ -95,9 +96,18 @@ def newproc(task: Any, depth: int) -> G:
         extra.background = extra.aside = True
     if stopped_worlds and task.get_loop() in stopped_worlds:
         g.extra().aside = True
+    if INHERIT:
+        _inherit(g, task.get_loop())
     if LISTENING:
         _tell_created(g, task.get_loop())
     return g
+
+
+def _inherit(g: G, loop: Any) -> None:
+    p = getattr(loop, "_p", None)
+    creator = None if p is None else p.curg
+    if creator is not None:
+        inherit(g, creator)
 
 
 def _tell_created(g: G, loop: Any) -> None:

@@ -22,6 +22,7 @@ from preemptio._core._reasons import PreemptKind, Verdict, WaitReason
 from preemptio._core._refusals import LastRefusal, Refusals
 
 if TYPE_CHECKING:
+    from preemptio._core._accounts import Account
     from preemptio._core._parked import Parked
 
 _next_id = itertools.count(1).__next__
@@ -50,6 +51,7 @@ class GExtra:
     """The half of a G that most Gs never need; made by `G.extra()` at the first write."""
 
     __slots__ = (
+        "accounts",
         "aside",
         "async_safe_point",
         "background",
@@ -83,7 +85,8 @@ class GExtra:
         self.blocked_at: BlockedAt | None = None
         self.background = False  # runs only when nothing else wants to; set at its birth
         self.hold: Any = None  # the Hold of a suspended G; writers: claim and drop in _hold.py
-        self.aside = False  # its steps do not go straight into the queue; writers: newproc, claim, drop, and probe
+        self.accounts: tuple[Account, ...] = ()  # count its CPU time together with others'; writer: _accounts.py
+        self.aside = False  # its steps do not go straight into the queue; writers: settle_aside, newproc and claim
         self.probe: Callable[[float], None] | None = None  # told how long its next step waits; writer: _probe.py
         self.preemptions: dict[PreemptKind, int] = {}
         self.refusals: dict[Verdict, int] = {}
@@ -100,6 +103,10 @@ class GExtra:
         self.delivered_cancels = 0  # cancels delivered at a safe point, which the C task never saw
         self.mark_seen = False  # asyncio's own cancel mark was raised by preemptio.wait(), and cannot be taken back
         self.charged = (0, 0)  # (schedtick, units): what charge() has counted in this slice
+
+    def settle_aside(self) -> None:
+        """Say anew whether its steps go straight into the queue: something of what keeps them aside has changed."""
+        self.aside = self.background or self.hold is not None or self.probe is not None or bool(self.accounts)
 
 
 _NOTHING: Final = GExtra()

@@ -15,8 +15,8 @@ A G that was running has stopped for the reader, as PREEMPTED: nobody else owes 
 Invariants.
   H1  A G has a hold exactly while it has the scan bit, and then none of its code runs.
   H2  What is deferred is what would have made the G run: one step, or one record, which is kept once.
-  H3  `aside` is true while steps of the G must not go into the ordinary queue: it is held, of the background class, or
-      has a probe, which is used up by the next one.
+  H3  `aside` is true while steps of the G must not go straight into the queue: it is held, of the background class,
+      born while the world was stopped, or its steps are measured (`_probe.py`, `_accounts.py`).
 
 Context: the loop's thread.
 """
@@ -89,7 +89,8 @@ def drop(p: Processor, g: G) -> None:
     extra = g.extra()
     hold: Hold = extra.hold
     with hold.reading:
-        extra.hold, extra.aside = None, extra.background or extra.probe is not None
+        extra.hold = None
+        extra.settle_aside()
     del p.holds[g]
     cas_from_scan(g, g.status)
     p.instruments.tell(p.instruments.released, g)

@@ -35,7 +35,7 @@ def probed(step: Step) -> Step:
     g, callback, args, context = step
     extra = g.extra()
     tell, extra.probe = extra.probe, None
-    extra.aside = extra.background or extra.hold is not None
+    extra.settle_aside()
     return g, callback, args, context if tell is None else _Probed(context, tell)
 
 

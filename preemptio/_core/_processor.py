@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 from greenlet import GreenletExit, getcurrent, greenlet
 
 from preemptio._core import _guard
+from preemptio._core._accounts import metered
 from preemptio._core._carrier import Carrier
 from preemptio._core._contexts import BlockedContexts
 from preemptio._core._gstatus import (
@@ -89,6 +90,7 @@ class Processor:
         "slice",
         "standing",
         "step",
+        "unmetered",
         "watch_at",
         "watch_turns",
     )
@@ -127,6 +129,7 @@ class Processor:
         self.seen = -1  # schedtick that the last tick saw; one more after a preemption
         self.resumed_at = 0.0
         self.cpu_mark = 0.0  # thread CPU time up to which G.cpu_time is charged
+        self.unmetered: G | None = None  # its accounts are younger than its step; writers: open_account, settle
         self.clocked = False  # no tick here: checkpoints read the clock
         self.clock_tick = -1
         self.clock_start = 0.0
@@ -173,6 +176,8 @@ class Processor:
         extra = g.extra()
         extra.cpu_time += used
         extra.vruntime += used * NICE_WEIGHT**extra.nice
+        for account in extra.accounts:
+            account.add(self, used)
 
     # -- giving up the CPU, on a carrier --
 
@@ -234,23 +239,23 @@ class Processor:
     def queue_aside(self, step: Step) -> None:
         """Keep back a step: of a held G until it is let go, of a background G until nothing else wants to run.
 
-        One that has a probe is queued with it.
+        One that is measured is queued so that it is.
         """
         g = step[0]
         extra = g.extra()
-        if extra.probe is not None:
-            step = probed(step)
-            if not extra.aside:
-                self.host.enqueue(step)
-                return
-        if extra.hold is None and self.born is not None:
+        if self.born is not None and extra.hold is None and not g.slices:  # it was born while the world stands
             self.born(g)
         if extra.hold is not None:
             defer(g, step)
-        elif extra.background:
+            return
+        if extra.accounts:
+            step = metered(self, step)
+        if extra.probe is not None:
+            step = probed(step)
+        if extra.background:
             self.queue_parked(g, step)
-        else:  # born while the world was stopped, and first scheduled now
-            extra.aside = False
+        else:
+            extra.settle_aside()
             self.host.enqueue(step)
 
     def _preempt_park(self, g: G, kind: PreemptKind) -> BaseException | None:
@@ -405,6 +410,10 @@ class Processor:
     def settle(self) -> None:
         """Drop what was asked of a step that is over. In the hub."""
         self.attention = False
+        late = self.unmetered
+        if late is not None and not late.parked:
+            self.unmetered = None
+            self.charge(late)
         asked, self.asked = self.asked, None
         if asked is not None:
             asked.preempt = False

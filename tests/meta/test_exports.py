@@ -35,6 +35,8 @@ PUBLIC = {
         "wait": "Wait",
         "explain": "Explain",
         "config": "",
+        "cpu_limit": "Limit",
+        "CPULimitError": "",
         "ConfigError": "",
         "InternalError": "",
         "NotAGError": "",
@@ -43,6 +45,7 @@ PUBLIC = {
         "SafePointPolicy": "",
         "SuspendState": "",
         "Task": "",
+        "TaskGroup": "",
         "UnsupportedError": "",
         "lowlevel": "",
         "runtime": "",
@@ -117,7 +120,7 @@ def test_each_has_a_docstring(module, name, verb):
     first = inspect.getdoc(thing).splitlines()[0]
     assert first[0].isupper()
     assert verb == "" or first.split()[0].rstrip(":") == verb
-    assert bool(verb) == (isinstance(thing, types.FunctionType) or name in {"nopreempt", "timeout"})
+    assert bool(verb) == (isinstance(thing, types.FunctionType) or name in {"cpu_limit", "nopreempt", "timeout"})
     if isinstance(thing, type):
         assert thing.__doc__ not in {base.__doc__ for base in thing.__mro__[1:]}, "it is inherited"
 
