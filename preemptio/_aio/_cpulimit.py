@@ -113,9 +113,9 @@ class cpu_limit:  # noqa: N801 - used as `async with preemptio.cpu_limit(...)`, 
         if g is None:  # the block has ended meanwhile
             return
         if action == "cancel":
-            if not self._block.strike():
-                return
-        elif action == "demote":
+            self._block.strike()
+            return
+        if action == "demote":
             self._demote()
         report_cpu_limit(g, action, self._limits[action], self._account.cpu_time)
 
