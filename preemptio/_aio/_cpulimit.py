@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from preemptio._aio._blocks import Block
 from preemptio._aio._inspect import all_gs
 from preemptio._core._accounts import Account, close_account, open_account
+from preemptio._core._nice import renice
 from preemptio._errors import CPULimitError
 from preemptio._log import report_cpu_limit
 
@@ -99,7 +100,7 @@ class cpu_limit:  # noqa: N801 - used as `async with preemptio.cpu_limit(...)`, 
             return
         close_account(p, g, self._account)
         for each, nice in self._nice.items():
-            each.extra().nice = nice
+            renice(each, nice)
         self._nice.clear()
         self._g = None
         if self._block.ours(kind):
@@ -124,7 +125,7 @@ class cpu_limit:  # noqa: N801 - used as `async with preemptio.cpu_limit(...)`, 
         for g in all_gs(asyncio.get_running_loop()):
             if self._account in g._extra.accounts:
                 self._nice.setdefault(g, g.nice)
-                g.extra().nice = DEMOTED
+                renice(g, DEMOTED)
 
 
 def _checked(**limits: Any) -> dict[str, float]:

@@ -20,7 +20,7 @@ from preemptio._aio import _steps
 from preemptio._aio._cpulimit import cpu_limit as limit_of
 from preemptio._aio._runtime import RuntimeLoop
 from preemptio._aio._task import Task
-from preemptio._core._accounts import INHERIT
+from preemptio._core._nice import renice
 from preemptio._errors import NotInstalledError
 from preemptio._preempt._codes import GO_FRAMES
 from preemptio._preempt._policy import SafePointPolicy
@@ -139,9 +139,7 @@ def set_options(task: Any, nice: int | None, cancel: str, policy: SafePointPolic
     """Set on the G of a new task what `go` was given for it."""
     extra = task.g.extra()
     if nice is not None:
-        extra.nice = nice
-        if nice:
-            INHERIT[:] = [True]
+        renice(task.g, nice)
     extra.cancel_at_safe_point = cancel == "safepoint"
     extra.policy = policy
 

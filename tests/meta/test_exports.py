@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import preemptio
-from preemptio import lowlevel, runtime, scan
+from preemptio import asgi, lowlevel, runtime, scan
 
 # Name, and the first word of its docstring if it is something that is called to do something.
 PUBLIC = {
@@ -47,9 +47,13 @@ PUBLIC = {
         "Task": "",
         "TaskGroup": "",
         "UnsupportedError": "",
+        "asgi": "",
         "lowlevel": "",
         "runtime": "",
         "scan": "",
+    },
+    asgi: {
+        "CPUBudget": "",
     },
     lowlevel: {
         "all_gs": "Return",
