@@ -1,0 +1,25 @@
+"""A FastAPI service: what is quick, what computes, and which loop it is on."""
+
+import asyncio
+import os
+
+from fastapi import FastAPI
+
+from preemptio.asgi import CPUBudget
+
+app = FastAPI()
+if os.environ.get("BUDGET"):
+    app.add_middleware(CPUBudget, cpu=float(os.environ["BUDGET"]), nice={"/health": -5, "/crunch": 5})
+
+
+@app.get("/health")
+async def health():
+    return {"loop": type(asyncio.get_running_loop()).__name__, "task": type(asyncio.current_task()).__name__}
+
+
+@app.get("/crunch")
+async def crunch(rounds: int = 400_000):
+    total = 0
+    for i in range(rounds):
+        total += i * i % 7
+    return {"total": total}

@@ -1,0 +1,65 @@
+"""Servers, unmodified, on loops of preemptio: with real requests over real sockets, each in a process of its own."""
+
+import threading
+
+import pytest
+
+from tests.servers._server import Server
+
+UVICORN = ("python", "-m", "uvicorn", "--port", "PORT", "--log-level", "warning")
+GUNICORN = ("python", "-m", "gunicorn", "-b", "127.0.0.1:PORT", "--log-level", "warning")
+SERVERS = {
+    "uvicorn": (*UVICORN, "--loop", "preemptio:new_event_loop", "asgi_app:app"),
+    "uvicorn, 2 workers": (*UVICORN, "--loop", "preemptio:new_event_loop", "--workers", "2", "asgi_app:app"),
+    "preemptio run": ("python", "-m", "preemptio", "run", "-m", *UVICORN[2:], "asgi_app:app"),
+    "hypercorn": ("python", "hypercorn_main.py", "PORT"),
+    "granian": ("python", "granian_main.py", "PORT"),
+    "gunicorn, uvicorn-worker": (*GUNICORN, "-k", "preemptio.gunicorn.UvicornWorker", "asgi_app:app"),
+    "gunicorn, its own": (*GUNICORN, "-k", "preemptio.gunicorn.ASGIWorker", "asgi_app:app"),
+    "gunicorn, aiohttp": (*GUNICORN, "-k", "preemptio.gunicorn.AiohttpWorker", "aiohttp_app:app"),
+    "aiohttp": ("python", "aiohttp_app.py", "PORT"),
+    "Django": (*UVICORN, "--loop", "preemptio:new_event_loop", "django_app:app"),
+}
+
+
+def crunch(server, done):
+    """Ask for a computation of a second or so."""
+    done.append(server.get("/crunch")[0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SERVERS)
+def test_health_is_answered_while_it_computes(name):
+    """The loop is ours, the handlers run in its tasks, others are served while one computes, and SIGTERM ends it."""
+    with Server(*SERVERS[name]) as server:
+        status, _, about = server.get("/health")
+        assert status == 200
+        assert about["loop"].startswith("Preemptio"), about
+        assert about["task"] == "Task"
+        done = []
+        crunches = [threading.Thread(target=crunch, args=(server, done)) for _ in range(2)]
+        for thread in crunches:
+            thread.start()
+        answered = 0
+        while not done:
+            assert server.get("/health")[0] == 200
+            answered += not done
+        for thread in crunches:
+            thread.join()
+        assert done == [200] * 2
+        assert answered >= 3, "health was not answered while it computed"
+        status, output = server.terminate()
+    assert status in {0, -15}, output
+    assert "Traceback" not in output, output
+
+
+@pytest.mark.slow
+def test_a_budget():
+    """A request over its CPU budget is answered with 503, the others are not concerned, and each says what it took."""
+    with Server(*SERVERS["uvicorn"], BUDGET="0.05") as server:
+        status, headers, text = server.get("/crunch?rounds=100000000")
+        assert (status, text) == (503, "over its budget: 0.05 s of CPU time\n")
+        assert float(headers["server-timing"].removeprefix("cpu;dur=")) >= 50
+        status, headers, _ = server.get("/health")
+        assert status == 200
+        assert 0 < float(headers["server-timing"].removeprefix("cpu;dur=")) < 50
