@@ -44,7 +44,7 @@ class Step:
 HERE = "tests/behaviour tests/core tests/docs tests/meta tests/preempt tests/scan"
 """Tests that run in pytest's own process, where a second one beside them would steal their time."""
 
-APART = "tests/cli tests/examples tests/neighbours tests/programs"
+APART = "tests/cli tests/examples tests/neighbours tests/programs tests/servers"
 """Tests that mostly start a process and wait for it: two at a time."""
 
 STEPS = (

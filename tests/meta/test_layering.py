@@ -20,8 +20,8 @@ LAW = {
 LAW["_preempt"] = LAW["_core"] | {"_core"}
 LAW["_scan"] = LAW["_preempt"] | {"_preempt"}
 LAW["_aio"] = LAW["_scan"] | {"_scan"}
-FACES = {"asgi", "lowlevel", "runtime", "scan"}
-LAW["asgi"] = LAW["lowlevel"] = LAW["runtime"] = LAW["scan"] = LAW["_aio"] | {"_aio"}
+FACES = {"asgi", "gunicorn", "lowlevel", "runtime", "scan"}
+LAW |= dict.fromkeys(FACES, LAW["_aio"] | {"_aio"})
 LAW["__init__"] = LAW["_aio"] | {"_aio"} | FACES
 LAW["_cli"] = LAW["_tools"] = LAW["__main__"] = LAW["__init__"] | {"__init__", "_cli"}
 
