@@ -160,6 +160,7 @@ class DebugFlags:
     scheddetail: bool = False
     preemptall: bool = False
     preemptrandom: tuple[int, float] | tuple[()] = ()
+    sigquit: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +219,12 @@ DEBUG_FLAGS: Final = (
         unit="seed and share",
         doc="Like `preemptall`, at this share of the safe points, drawn by this seed: `7:0.01` is one in a hundred. "
         "Two runs of the same program with the same seed draw alike.",
+    ),
+    DebugFlag(
+        name="sigquit",
+        kind=Integer(0, 1),
+        unit="switch",
+        doc="1 writes `preemptio.dump()` to standard error at SIGQUIT (Ctrl-\\), while a loop runs in the main thread.",
     ),
 )
 """The keys of PREEMPTIO_DEBUG, in the order of docs/knobs.md; each is a field of `DebugFlags`."""

@@ -109,6 +109,23 @@ def report_instrument(name: str, hook: str, exc: BaseException) -> None:
     )
 
 
+def report_deadlock(tasks: int, cycles: Sequence[str], dump: str) -> None:
+    """Say that all tasks wait, and that nothing is known which could wake one."""
+    logger().error(
+        "deadlock",
+        tasks=tasks,
+        why="all tasks are asleep, and no timer, I/O, thread or signal handler is left to wake one",
+        cycles=list(cycles),
+        advice="see the stacks for what they wait for; Ctrl-C ends the program",
+        stack=dump,  # the key under which structlog prints several lines as they are
+    )
+
+
+def report_signal(name: str, why: str) -> None:
+    """Say that a signal which was asked for could not be taken."""
+    logger().warning("signal not taken", signal=name, why=why)
+
+
 def report_internal(where: str, exc: BaseException) -> None:
     """Say that the runtime itself failed somewhere that must not raise."""
     logger().error("internal error, please report it", where=where, exc_info=exc)

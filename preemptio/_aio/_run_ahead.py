@@ -26,7 +26,7 @@ import gc
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from preemptio._aio._hop import HopLoop
 from preemptio._aio._quiet import none_due, poller, timers_of
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from preemptio._core._carrier import Carrier
     from preemptio._core._parked import Step
     from preemptio._core._processor import Processor
+
+LOOK_ASLEEP: Final = 1.0
+"""Seconds after the last step at which it is asked whether the loop waits for nothing."""
 
 
 class RunAheadLoop(HopLoop):
@@ -58,6 +61,7 @@ class RunAheadLoop(HopLoop):
         if found is not None:
             self._queue, self._mark = found
         self._timers = timers_of(self)
+        self._asleep_timer: object = None
         self._poll: Callable[[int], list[Any]] | None = None  # made at its first use: the loop is too young here
 
     def _find_queue(self) -> tuple[deque[Any], Any] | None:
@@ -146,6 +150,24 @@ class RunAheadLoop(HopLoop):
         if self._poll is None:
             self._poll = poller(self._get_backend_id())  # type: ignore[attr-defined]
         return not self._poll(0) and none_due(self._timers)
+
+    def idle(self) -> None:
+        """Have it looked at a little later whether the loop waits with no end in sight. In the tick handler.
+
+        Not at once, and not while a timer is there: a loop that goes to sleep a hundred times a second is woken once.
+        """
+        if self.on_asleep is not None and self._timers is not None and not self._timers:
+            self.post(self._look_asleep_later)
+
+    def _look_asleep_later(self) -> None:
+        if self.on_asleep is not None and not self._timers:
+            self._asleep_timer = self.call_later(LOOK_ASLEEP, self._look_asleep, context=self._empty)
+
+    def _look_asleep(self) -> None:
+        timers = set(self._timers or ()) - {self._asleep_timer}  # uvloop drops it only now
+        self._asleep_timer = None
+        if self.on_asleep is not None and not timers and not self._queue:
+            self.on_asleep()
 
     def _busy(self) -> bool:
         return self._hopping > 0 or (self._queue_found and len(self._queue) > 0)

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from contextvars import Context
 from types import CodeType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from preemptio._aio import _current_task
 from preemptio._aio._inspect import LOOPS
@@ -42,6 +42,13 @@ if TYPE_CHECKING:
     from preemptio._core._reasons import Verdict
 
 
+ON_START: Final[list[Callable[[Any], object]]] = []
+"""Called with each loop that begins to run, in its thread: how what watches loops gets to them. Must not raise."""
+
+ON_STOP: Final[list[Callable[[Any], object]]] = []
+"""The same for each loop that ends to run."""
+
+
 class RuntimeLoop:
     """Mixin: an event loop every task of which is a G. Also the processor's host."""
 
@@ -63,6 +70,8 @@ class RuntimeLoop:
             self._ticker.inject_faults(share, seed)
         self._running_since = None
         self._thread = 0  # where the loop ran last
+        # Called when the loop is about to wait with no end in sight; True: there is something to do after all.
+        self.on_asleep: Callable[[], bool] | None = None
         p.fence = FENCE.closed
         # The context of the runtime's own callbacks. One per loop: a context can be entered in one thread at a time.
         self._empty = Context()
@@ -145,10 +154,14 @@ class RuntimeLoop:
         if self._debug_flags.schedtrace:
             flags = self._debug_flags
             self._schedtrace = SchedTrace(self, flags.schedtrace, detail=flags.scheddetail)
+        for tell in ON_START:
+            tell(self)
         return True
 
     def _stop_runtime(self) -> None:
         if self._running_since is not None:
+            for tell in ON_STOP:
+                tell(self)
             (before,), self._running_since = self._running_since, None
             if self._schedtrace is not None:
                 self._schedtrace.stop()
@@ -231,6 +244,9 @@ class RuntimeLoop:
     def quiet(self) -> bool:
         """Return False: whether I/O or a timer waits cannot be told from outside of most loops."""
         return False
+
+    def idle(self) -> None:
+        """Do nothing: how long the loop may wait is not known here."""
 
     def watch(self, fd: int, callback: Callable[[], None] | None) -> bool:
         """Add or remove a reader."""

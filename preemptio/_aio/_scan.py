@@ -122,7 +122,7 @@ class Scan:
         """Take the roots of a G, while it is held; `take` gets its task and them."""
         if g in self.looked_at:
             msg = f"G {g.id} was scanned twice"
-            raise InternalError(msg, g.dump())
+            raise InternalError(msg, g.dump(others=True))
         state = await suspend(self.loop, g, self.me, None)
         try:
             self.looked_at[g] = g.slices
@@ -154,7 +154,7 @@ class Scan:
         for g in self._now():
             if g.id <= self.newest and g not in known:
                 msg = f"G {g.id} was missed by the scan"
-                raise InternalError(msg, g.dump())
+                raise InternalError(msg, g.dump(others=True))
 
     def _now(self) -> list[G]:
         tasks = asyncio.all_tasks(self.loop)

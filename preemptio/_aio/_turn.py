@@ -286,11 +286,9 @@ class TurnLoop(RuntimeLoop):
 
     def _timeout(self) -> float | None:
         """Return how long the selector may wait when nothing is ready: until the next timer."""
-        if not self._scheduled:
-            return None
-        scheduled = self._drop_cancelled_timers()
+        scheduled = self._scheduled and self._drop_cancelled_timers()
         if not scheduled:
-            return None
+            return 0 if self.on_asleep is not None and self.on_asleep() else None
         left: float = scheduled[0]._when - self.time()  # type: ignore[attr-defined]
         return min(max(0.0, left), MAX_SELECT)
 

@@ -260,8 +260,8 @@ class G:
             return WaitReason.WAIT
         return wait_reason_of(self)
 
-    def dump(self) -> str:
-        """Describe the G in a few lines, for errors and logs. Safe in any state."""
+    def dump(self, *, others: bool = False) -> str:
+        """Describe the G in a few lines, for errors and logs; with `others`, all Gs of its loop. Safe in any state."""
         extra = self._extra
         wait = self.wait_reason
         head = f'G {self.id} "{self.name}" [{self.status}{f": {wait}" if wait is not WaitReason.NONE else ""}]'
@@ -279,7 +279,8 @@ class G:
             f"preemptions={ {str(k): n for k, n in extra.preemptions.items()} }",
             f"refusals={ {str(k): n for k, n in extra.refusals.items()} }",
         ]
-        return f"{head}\n  {' '.join(flags)}\n  {' '.join(counts)}\n  created at {self.created_at}"
+        rest = f"\n\n{dump_others(self)}" if others else ""
+        return f"{head}\n  {' '.join(flags)}\n  {' '.join(counts)}\n  created at {self.created_at}{rest}"
 
     def __repr__(self) -> str:
         """Show id, name and status."""
@@ -311,3 +312,17 @@ def set_wait_reason_reader(reader: Callable[[G], WaitReason]) -> None:
     """Let the host say how a G's wait reason is read."""
     global wait_reason_of  # noqa: PLW0603 - the one seam between core and host that has no object to hang on
     wait_reason_of = reader
+
+
+def _nobody(_g: G) -> str:
+    return ""
+
+
+dump_others: Callable[[G], str] = _nobody
+"""Seam: what can describe all Gs of a loop puts itself here. It must not raise, in whatever state they are."""
+
+
+def set_dump_others(reader: Callable[[G], str]) -> None:
+    """Let the observers say how all Gs of a loop are described in an internal error."""
+    global dump_others  # noqa: PLW0603 - as wait_reason_of
+    dump_others = reader

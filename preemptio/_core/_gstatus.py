@@ -124,7 +124,7 @@ RELEASABLE: Final = CLAIMABLE | {PREEMPTED}
 def bad_transition(g: G, old: Gstatus, new: Gstatus | str, why: str = "") -> NoReturn:
     """Report a transition that must not happen: the runtime's own bookkeeping is wrong."""
     detail = f" ({why})" if why else ""
-    raise InternalError(f"G {g.id}: illegal transition {old} -> {new}, it is {g.status}{detail}", g.dump())
+    raise InternalError(f"G {g.id}: illegal transition {old} -> {new}, it is {g.status}{detail}", g.dump(others=True))
 
 
 def cas_gstatus(g: G, old: Gstatus, new: Gstatus) -> None:

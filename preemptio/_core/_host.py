@@ -44,6 +44,9 @@ class Host(Protocol):
     def quiet(self) -> bool:
         """Report whether nothing waits for the CPU but parked steps, I/O and timers included. In the tick handler."""
 
+    def idle(self) -> None:
+        """Note that no step has run for a while, and that the tick is off. In the tick handler, or its thread."""
+
     def watch(self, fd: int, callback: Callable[[], None] | None) -> bool:
         """Call back when `fd` can be read, or, given None, no longer; False if the loop cannot do that."""
 

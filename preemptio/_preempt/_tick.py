@@ -272,6 +272,8 @@ class Ticker:
                 self.disarm()
                 if p.active and self._started:  # a batch began meanwhile, which may have seen `armed` as it was
                     self._tick_again()
+                else:
+                    p.host.idle()
             return False
         self._idle = 0
         step, tick = p.step, p.schedtick
@@ -321,6 +323,7 @@ class Ticker:
             self._idle += 1
             if self._idle >= IDLE_TICKS:
                 self.disarm()
+                p.host.idle()
             return None
         self._idle = 0
         step = p.step

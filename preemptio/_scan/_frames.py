@@ -23,7 +23,9 @@ refer to more than is told, it says so: it is conservative.
 Invariants. Nothing is written and none of the user's code runs: what is met is asked for its class alone, by identity.
 The result refers to frames and values; it must not outlive the suspension.
 
-Context: any thread, while the G is held; or the G's own.
+Context: any thread, while the G is held; or the thread of its loop, where nothing of it runs meanwhile. From another
+thread, of a G that nobody holds: `look(g, innermost=...)`, which reads no variables, since the frames may run on
+between two of its instructions. What it finds may then be stale, or end early.
 """
 
 from __future__ import annotations
@@ -119,10 +121,11 @@ class Live(NamedTuple):
 class Sight:
     """What is seen of a G: its frames, outermost first, and what connects them."""
 
-    __slots__ = ("_seen", "awaits", "contexts", "frames", "links")
+    __slots__ = ("_reads", "_seen", "awaits", "contexts", "frames", "links")
 
-    def __init__(self) -> None:
-        """See nothing yet."""
+    def __init__(self, *, reads: bool = True) -> None:
+        """See nothing yet. `reads`: whether the frames stand still, so that their variables can be read."""
+        self._reads = reads
         self.frames: list[Live] = []
         self.links: list[Any] = []  # coroutines, generators and what is between them, and greenlets
         self.contexts: list[Any] = []  # of the greenlets
@@ -173,11 +176,14 @@ class Sight:
         first = next((i for i, each in enumerate(chain) if not _runtime(each)), len(chain))
         for i in range(len(chain) - 1, first - 1, -1):
             self._frame(chain[i], kind, chain[i - 1] if i > first else None, None)
-        if waits and _iframe.AVAILABLE:
+        if waits and self._reads and _iframe.AVAILABLE:
             driven = (value for each in chain[:first] for _, value in values(each, variables(each)))
             self.awaited(next((value for value in driven if type(value) in _LINKS), None))
 
     def _frame(self, frame: FrameType, kind: SafePointKind, callee: FrameType | None, owner: object) -> None:
+        if not self._reads:
+            self.frames.append(Live(frame, kind, False, []))
+            return
         if _iframe.AVAILABLE:
             before, depth, precise = live(frame, callee)
             found = values(frame, before + depth)
@@ -198,23 +204,26 @@ class Sight:
                 self.standing(_frame_of(value), kind, None)
 
 
-def look(g: G) -> Sight:
-    """Return what is to be seen of a G that is held, or of the one whose own code asks."""
-    sight = Sight()
+def look(g: G, innermost: FrameType | None = None) -> Sight:
+    """Return what is to be seen of a G that is held, or of the one whose own code asks.
+
+    `innermost`: the frame that the G's thread has reached, for one that is not held, from another thread.
+    """
+    sight = Sight(reads=innermost is None)
     task, record = g.task, g._extra.parked
     coro = None if task is None else task.get_coro()
     base = _own_frame(coro)
     if record is not None:
         sight.standing(_frame_of(record.standing_on), kind_of(g), base, waits=g._extra.waiting_on is not None)
     elif base is not None and _running(coro):
-        own: FrameType | None = sys._getframe(1)
+        own: FrameType | None = innermost or sys._getframe(1)
         while own is not None and own is not base:
             own = own.f_back
         if own is None:  # an eager task's, in the middle of another's step
             sight.standing(base, kind_of(g), base)
             sight.frames = [each._replace(precise=False) for each in sight.frames]
         else:
-            sight.standing(sys._getframe(1), SafePointKind.SYNC, base)
+            sight.standing(innermost or sys._getframe(1), SafePointKind.SYNC, base)
     else:
         sight.awaited(coro)
     return sight

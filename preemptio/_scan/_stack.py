@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from preemptio._core._g import G
     from preemptio._core._gstatus import Gstatus
     from preemptio._core._reasons import WaitReason
+    from preemptio._scan._frames import Sight
 
 REPEATED: Final = 3
 """Equal frames in a row that are printed; the rest is counted, as in a traceback."""
@@ -93,11 +94,20 @@ class Stack:
                 yield str(each)
 
 
-def stack_of(g: G) -> Stack:
+def stack_of(g: G, sight: Sight | None = None) -> Stack:
     """Return the stack of a G that is held, or of the one whose own code asks; one that is dead has no frames."""
-    sight = look(g)
+    if sight is None:
+        sight = look(g)
     task = g.task
-    frames = tuple(
+    awaits = g._extra.waiting_on or getattr(task, "_fut_waiter", None) or sight.awaits
+    return Stack(
+        g.id, g.name, g.status.base, g.wait_reason, kind_of(g), _described(awaits), g.created_at, frames_of(sight)
+    )
+
+
+def frames_of(sight: Sight) -> tuple[StackFrame, ...]:
+    """Return the frames that were seen, as records."""
+    return tuple(
         StackFrame(
             code.co_filename,
             each.frame.f_lineno or code.co_firstlineno,
@@ -108,8 +118,6 @@ def stack_of(g: G) -> Stack:
         for each in sight.frames
         for code in (each.frame.f_code,)
     )
-    awaits = g._extra.waiting_on or getattr(task, "_fut_waiter", None) or sight.awaits
-    return Stack(g.id, g.name, g.status.base, g.wait_reason, kind_of(g), _described(awaits), g.created_at, frames)
 
 
 def _described(thing: Any) -> str:

@@ -20,20 +20,21 @@ LAW = {
 LAW["_preempt"] = LAW["_core"] | {"_core"}
 LAW["_scan"] = LAW["_preempt"] | {"_preempt"}
 LAW["_aio"] = LAW["_scan"] | {"_scan"}
+LAW["_observe"] = LAW["_aio"] | {"_aio"}
 FACES = {"asgi", "gunicorn", "lowlevel", "runtime", "scan"}
-LAW |= dict.fromkeys(FACES, LAW["_aio"] | {"_aio"})
-LAW["__init__"] = LAW["_aio"] | {"_aio"} | FACES
+LAW |= dict.fromkeys(FACES, LAW["_observe"] | {"_observe"})
+LAW["__init__"] = LAW["_observe"] | {"_observe"} | FACES
 LAW["_cli"] = LAW["_tools"] = LAW["__main__"] = LAW["__init__"] | {"__init__", "_cli"}
 
 # Outside modules with one home: a prefix of the paths that may import them.
 HOMES = {
-    "asyncio": ("_aio/", "_cli/"),  # the command line runs programs: the user's, and the demo's
+    "asyncio": ("_aio/", "_observe/", "_cli/"),  # the command line runs programs: the user's, and the demo's
     "uvloop": ("_aio/_loops.py",),
     "structlog": ("_log.py",),
     "dis": ("_preempt/_opcodes.py", "_preempt/_callee.py", "_preempt/_sections.py"),
     "opcode": ("_preempt/_opcodes.py", "_preempt/_blocks.py", "_preempt/_cframes.py", "_scan/_depths.py"),
     "greenlet": ("_core/", "_scan/_frames.py"),
-    "signal": ("_preempt/_sources.py", "_preempt/_wakeups.py", "_scan/_roots.py", "_cli/"),
+    "signal": ("_preempt/_sources.py", "_preempt/_wakeups.py", "_scan/_roots.py", "_observe/_signals.py", "_cli/"),
     "ctypes": ("_preempt/_sources.py", "_preempt/_iframe.py"),
 }
 
@@ -42,7 +43,7 @@ ATTRIBUTES = {
     "sys.version_info": ("_compat.py",),
     "signal.setitimer": ("_preempt/_sources.py",),
     "signal.set_wakeup_fd": ("_preempt/_wakeups.py",),
-    "signal.signal": ("_preempt/_sources.py", "_cli/"),
+    "signal.signal": ("_preempt/_sources.py", "_observe/_signals.py", "_cli/"),
     "sys.settrace": ("_preempt/_seek.py", "_preempt/_deliver.py", "_preempt/_everywhere.py"),
     "gc.callbacks": ("_preempt/_gcfence.py",),
     "sys.setswitchinterval": ("_preempt/_gil.py",),

@@ -1,0 +1,1 @@
+"""Seeing inside: what shows a running program to whoever is on call. Reads everything, changes nothing."""
