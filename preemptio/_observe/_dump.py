@@ -18,7 +18,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from preemptio._core._g import set_dump_others
-from preemptio._observe._snapshot import TIMEOUT, Seen, Snapshot, from_outside, snapshots
+from preemptio._core._mask import nopreempt
+from preemptio._observe._snapshot import LOOKING, TIMEOUT, Seen, Snapshot, from_outside, snapshots
 from preemptio._observe._text import NAMES, brackets, counted, quoted, together
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def dump(file: TextIO | None = None, *, loop: Any | None = None, group: bool = T
         NotInstalledError: the loop has no runtime.
 
     Context: anywhere but in a signal handler: a task, a callback, any thread, also while the loop is stuck or does not
-        run. In the loop's thread it is of one moment, and nothing else runs meanwhile: some 20 us a task. Read from
+        run. In the loop's thread it is of one moment, and nothing else runs meanwhile: some 100 us a task. Read from
         outside, it does not show the greenlets that tasks have made, nor who holds a lock in the middle of a step.
 
     Source: runtime.Stack(buf, true).
@@ -74,7 +75,8 @@ def dump(file: TextIO | None = None, *, loop: Any | None = None, group: bool = T
           waits for asyncio.Queue 1 (0 queued)
           created by main at ...
     """
-    text = text_of(snapshots(loop, timeout), group=group)
+    with nopreempt(LOOKING):
+        text = text_of(snapshots(loop, timeout), group=group)
     if file is not None:
         file.write(text + "\n")
         file.flush()

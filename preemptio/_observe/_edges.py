@@ -79,15 +79,24 @@ class Edges:
             self._futures.append(future)
             for task, how in _tasks_behind(future):
                 self._edge(node, task, how)
-        standing = [(frame, list(values)) for frame, values in _values(sight)]
-        at = None
-        for index, (frame, values) in enumerate(standing):
-            if frame.f_globals.get("__name__") in _MODULES and not issubclass(type(at), _MADE_OF_OTHERS):
-                at = next((value for _, value in values if issubclass(type(value), PRIMITIVES)), at)
-            for _, value in values:
-                held = _held(value)
-                if held is not None and not any(_is_in(held, inner) for inner in standing[index + 1 :]):
-                    self._found[self._thing(_lock_of(held)), node] = "held by"
+        at: Any = None
+        entered: list[tuple[int, Any]] = []  # by `async with`, with the index of the frame
+        inside: list[tuple[int, list[Any]]] = []  # frames of methods of locks and the like, with what they refer to
+        for index, (frame, values) in enumerate(_values(sight)):
+            if frame.f_globals.get("__name__") in _MODULES:
+                things = [value for _, value in values if issubclass(type(value), PRIMITIVES)]
+                inside.append((index, things))
+                if things and not issubclass(type(at), _MADE_OF_OTHERS):
+                    at = things[0]
+            entered += [
+                (index, value.__self__)
+                for _, value in values
+                if type(value) is MethodType and value.__name__ == "__aexit__"
+            ]
+        for index, thing in entered:
+            waited_for = any(thing is each for deeper, things in inside if deeper > index for each in things)
+            if issubclass(type(thing), HELD) and not waited_for:
+                self._found[self._thing(_lock_of(thing)), node] = "held by"
         if at is not None and future is not None:
             self._found[node, self._thing(at)] = "waits for"
 
@@ -172,25 +181,9 @@ def _values(sight: Sight) -> Iterator[tuple[FrameType, list[tuple[str, object]]]
         yield live.frame, values
 
 
-def _held(value: object) -> Any:
-    """Return what `async with` has entered, if that is a lock or has one."""
-    if type(value) is not MethodType or getattr(value.__func__, "__name__", "") != "__aexit__":
-        return None
-    thing: Any = value.__self__
-    if not issubclass(type(thing), HELD):
-        return None
-    return thing
-
-
 def _lock_of(thing: Any) -> Any:
     """Return the lock itself: who waits for that of a Condition waits for a Lock."""
     return getattr(thing, "_lock", thing) if issubclass(type(thing), asyncio.Condition) else thing
-
-
-def _is_in(thing: Any, standing: tuple[FrameType, list[tuple[str, object]]]) -> bool:
-    """Report whether a frame is that of a method of asyncio's of this very object: it is waited for there."""
-    frame, values = standing
-    return frame.f_globals.get("__name__") in _MODULES and any(value is thing for _, value in values)
 
 
 def _state(thing: Any) -> str:

@@ -37,7 +37,7 @@ from preemptio._core._gstatus import LEAKED, RUNNABLE, RUNNING, SYSCALL, WAITING
 from preemptio._core._reasons import SafePointKind, WaitReason
 from preemptio._errors import NotInstalledError
 from preemptio._observe._edges import Edge, Edges
-from preemptio._observe._text import counted
+from preemptio._observe._text import counted, quoted
 from preemptio._scan._frames import Sight, look
 from preemptio._scan._stack import Stack, StackFrame, frames_of, stack_of
 
@@ -46,6 +46,9 @@ if TYPE_CHECKING:
 
 TIMEOUT: Final = 1.0
 """Seconds that another thread gives a loop to answer."""
+
+LOOKING: Final = "preemptio looks"
+"""Why a task that asks is not preempted meanwhile: nothing else may run. Not shown."""
 
 NODE: Final = "G {}"
 """How a G is called in text, and in the graph."""
@@ -242,10 +245,11 @@ def state_of(g: G, stack: Stack) -> str:
 
 def _flags(g: G) -> tuple[str, ...]:
     extra = g._extra
+    off = [reason for reason in extra.preempt_off if reason is not LOOKING]
     flags = [
         f"nice {extra.nice}" * (extra.nice != 0),
         "background" * extra.background,
-        f"nopreempt {', '.join(map(repr, extra.preempt_off))}".rstrip() * (g.locks > 0),
+        f"nopreempt {', '.join(map(quoted, off))}" if off else "",
         "asked to give way" * g.preempt,
         "asked to stop" * extra.preempt_stop,
         "suspended" * g.suspended,

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
+from preemptio._core._mask import nopreempt
 from preemptio._observe._edges import Edge
-from preemptio._observe._snapshot import TIMEOUT, snapshots
+from preemptio._observe._snapshot import LOOKING, TIMEOUT, snapshots
 from preemptio._observe._text import brackets, counted, quoted, together
 
 MAX_DEPTH: Final = 40
@@ -134,7 +135,8 @@ def waits(*, loop: Any | None = None, timeout: float = TIMEOUT) -> Waits:
     """
     nodes: dict[str, Node] = {}
     edges: list[Edge] = []
-    seen = snapshots(loop, timeout)
+    with nopreempt(LOOKING):
+        seen = snapshots(loop, timeout)
     for index, each in enumerate(seen):
         # Gs are numbered through; locks and tasks that are no Gs are not.
         mark = f" of loop {index + 1}" if len(seen) > 1 else ""
