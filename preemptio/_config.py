@@ -220,12 +220,7 @@ DEBUG_FLAGS: Final = (
         doc="Like `preemptall`, at this share of the safe points, drawn by this seed: `7:0.01` is one in a hundred. "
         "Two runs of the same program with the same seed draw alike.",
     ),
-    DebugFlag(
-        name="sigquit",
-        kind=Integer(0, 1),
-        unit="switch",
-        doc="1 writes `preemptio.dump()` to standard error at SIGQUIT (Ctrl-\\), while a loop runs in the main thread.",
-    ),
+    DebugFlag("sigquit", Integer(0, 1), "switch", "1 writes `preemptio.dump()` to standard error at SIGQUIT."),
 )
 """The keys of PREEMPTIO_DEBUG, in the order of docs/knobs.md; each is a field of `DebugFlags`."""
 

@@ -52,7 +52,7 @@ class Quit:
     def start(self, number: int) -> bool:
         """Take the signal, unless C code has it; report whether it was taken."""
         self._before = signal.getsignal(number)
-        if self._before is None:
+        if self._before is None or (not callable(self._before) and _caught_in_c(number)):
             return False
         self._thread.start()
         signal.signal(number, self.handle)
@@ -82,19 +82,32 @@ class Quit:
                 report_internal("dump at SIGQUIT", exc)
 
 
+def _caught_in_c(number: int) -> bool:
+    """Report whether the kernel has a handler of which the interpreter, which has none, knows nothing. On Linux."""
+    try:
+        with open("/proc/self/status") as status:
+            mask = next(line.split()[1] for line in status if line.startswith("SigCgt:"))
+    except (OSError, StopIteration):
+        return False
+    return bool(int(mask, 16) >> number - 1 & 1)
+
+
 _quit: Quit | None = None  # writers: _start, _stop, _in_child
 _hooked = False
+_told = False  # a run of a program is several runs of its loop
 
 
 def _start(loop: Any) -> None:
-    global _quit, _hooked  # noqa: PLW0603 - a signal belongs to the process
+    global _quit, _hooked, _told  # noqa: PLW0603 - a signal belongs to the process
     if not loop._debug_flags.sigquit or SIGQUIT is None or threading.current_thread() is not threading.main_thread():
         return
     if _quit is not None:
         return
     found = Quit(loop)
     if not found.start(SIGQUIT):
-        report_signal("SIGQUIT", "a handler of C code, such as faulthandler's, has it and could not be put back")
+        if not _told:
+            _told = True
+            report_signal("SIGQUIT", "a handler of C code, such as faulthandler's, has it and could not be put back")
         return
     _quit = found
     if not _hooked and hasattr(os, "register_at_fork"):
