@@ -9,6 +9,7 @@ The map of the package:
 - `_preempt/`: how the CPU is taken. Tick sources, requests, safe points, seeking.
 - `_scan/`: reading what is suspended. Frames, roots, the heap from there. No asyncio.
 - `_aio/`: the host. Event loops, tasks, go, wait, run. The only package that imports asyncio.
+- `_observe/`: seeing inside. Instruments that record, and what shows it.
 - `_cli/`: `python -m preemptio`.
 - `lowlevel`: the public door to Gs and statuses. `_config`: the table of knobs.
 
@@ -47,6 +48,7 @@ from preemptio._errors import (
     PreemptioError as PreemptioError,
     UnsupportedError as UnsupportedError,
 )
+from preemptio._observe._trace import _flight as _flight
 from preemptio._preempt._checkpointed import checkpointed as checkpointed
 from preemptio._preempt._held import register_lock_type as register_lock_type
 from preemptio._preempt._policy import SafePointPolicy as SafePointPolicy, preemptible as preemptible

@@ -109,6 +109,16 @@ def report_instrument(name: str, hook: str, exc: BaseException) -> None:
     )
 
 
+def report_trace(path: str, why: str) -> None:
+    """Say where the flight recorder has written what it had."""
+    logger().warning("trace written", path=path, why=why, advice=f"preemptio trace summary {path}")
+
+
+def report_trace_failed(path: str, exc: OSError) -> None:
+    """Say that the flight recorder could not write what it had. It goes on."""
+    logger().error("trace not written", path=path, why=exc.strerror or str(exc))
+
+
 def report_internal(where: str, exc: BaseException) -> None:
     """Say that the runtime itself failed somewhere that must not raise."""
     logger().error("internal error, please report it", where=where, exc_info=exc)

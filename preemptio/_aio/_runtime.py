@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from contextvars import Context
 from types import CodeType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from preemptio._aio import _current_task
 from preemptio._aio._inspect import LOOPS
@@ -40,6 +40,10 @@ if TYPE_CHECKING:
     from preemptio._core._g import G
     from preemptio._core._parked import Parked, Step
     from preemptio._core._reasons import Verdict
+
+
+ON_START: Final[list[Callable[[Any], object]]] = []
+"""Called with each loop that begins to run, in its thread: how what watches loops gets to them. Must not raise."""
 
 
 class RuntimeLoop:
@@ -145,6 +149,8 @@ class RuntimeLoop:
         if self._debug_flags.schedtrace:
             flags = self._debug_flags
             self._schedtrace = SchedTrace(self, flags.schedtrace, detail=flags.scheddetail)
+        for tell in ON_START:
+            tell(self)
         return True
 
     def _stop_runtime(self) -> None:
