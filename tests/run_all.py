@@ -41,7 +41,7 @@ class Step:
     environ: dict[str, str] = field(default_factory=dict)
 
 
-HERE = "tests/behaviour tests/core tests/docs tests/meta tests/preempt tests/scan"
+HERE = "tests/behaviour tests/core tests/docs tests/meta tests/observe tests/preempt tests/scan"
 """Tests that run in pytest's own process, where a second one beside them would steal their time."""
 
 APART = "tests/cli tests/examples tests/neighbours tests/programs tests/servers"
@@ -56,7 +56,7 @@ STEPS = (
     Step("programs", f"-m pytest -n 2 {APART}", limit=400),
     Step(
         "asyncio-debug",
-        "-m pytest tests/behaviour tests/core tests/preempt -m loop",
+        "-m pytest tests/behaviour tests/core tests/observe tests/preempt -m loop",
         limit=300,
         environ={"PYTHONASYNCIODEBUG": "1"},
     ),

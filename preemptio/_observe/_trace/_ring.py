@@ -45,6 +45,9 @@ TEXT: Final = 2
 ENTRY: Final = 192
 """Bytes for an entry of `known` or `texts` beside the name itself: a slot of the dict, and its key and value."""
 
+OVERHEAD: Final = 1024
+"""Bytes for the objects of a chunk."""
+
 LONGEST: Final = 500
 """Bytes of a name that are kept."""
 
@@ -58,11 +61,11 @@ class Chunk:
     __slots__ = ("cells", "known", "left", "limit", "names", "newest", "take", "text_number", "texts")
 
     def __init__(self, size: int) -> None:
-        """Take `size` bytes: three quarters for records, one for names."""
-        self.limit = size * 3 // 4 // SIZE  # slots that may be taken; 0 once the names are full
+        """Take `size` bytes: half for records, half for names, of which most is for `known` and given back."""
+        self.limit = size // 2 // SIZE  # slots that may be taken; 0 once the names are full
         self.cells = bytearray(self.limit * SIZE)
         self.names = bytearray()
-        self.left = size // 4  # bytes left for names
+        self.left = size // 2  # bytes left for names
         self.take: Callable[[], int] = count().__next__
         self.known: dict[int, int] = {}  # G -> when it was last stopped
         self.texts: dict[Hashable, int] = {}
@@ -100,7 +103,9 @@ class Chunk:
     @property
     def size(self) -> int:
         """Bytes that it takes once it is full."""
-        return len(self.cells) + len(self.names) * 9 // 8  # a bytearray that grows keeps an eighth in reserve
+        return (
+            OVERHEAD + len(self.cells) + len(self.names) * 9 // 8
+        )  # a bytearray that grows keeps an eighth in reserve
 
 
 class Ring:
@@ -115,10 +120,11 @@ class Ring:
         self.current = Chunk(self._size)
         self._all: tuple[Chunk, ...] = (self.current,)  # exchanged as a whole, for those who read in other threads
 
-    def next(self, chunk: Chunk, slot: int, now: int) -> Chunk:
-        """Return the chunk to write to, after `slot` of `chunk` was one too many."""
+    def next(self, chunk: Chunk, now: int) -> Chunk:
+        """Return the chunk to write to, after a slot of `chunk` was one too many, or its names were full."""
         if chunk is self._all[-1]:
-            chunk.seal(min(slot, len(chunk.cells) // SIZE), now)
+            # Not the caller's slot: who came between it and its test has taken later ones.
+            chunk.seal(min(chunk.take(), len(chunk.cells) // SIZE), now)
             self._drop(now)
             made = Chunk(self._size)
             if chunk is self._all[-1]:  # else a finalizer that ran meanwhile has made one

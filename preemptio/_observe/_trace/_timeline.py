@@ -222,6 +222,7 @@ class _Reader:
         state = self.states.get(record.g)
         if state is None:  # it had waited since before the trace
             state = self._state(record.g)
+        if not state.name:
             state.name = "waiting"
         if record.t >= state.since and state.name != "runnable":
             self._end_state(record.g, state, record.t, self.trace.waits[record.sub])
@@ -293,8 +294,8 @@ class _Reader:
                 self._run(g, 0, since, end, "")
                 state.name = ""
         for each in self.stream.standing:
-            if each.g not in self.states:
-                self.states[each.g] = _State(STATES.get(each.status & 0xFFF, ""), self.start)
+            state = self._state(each.g)
+            state.name = state.name or STATES.get(each.status & 0xFFF, "")
         for g, state in self.states.items():
             self._end_state(g, state, end, self.reasons.get(g, ""))
             if state.held:
