@@ -1,4 +1,4 @@
-"""What the flight recorder costs while it is on: a step, and a step that another task made ready.
+"""What the flight recorder costs while it is on: a step.
 
 `await asyncio.sleep(0)` is a step and nothing else, so no program pays more, for its size, than this one. The same
 process takes the same steps without and with the recorder in turns; the difference is what a step costs more. The
@@ -41,7 +41,7 @@ def run(opt: Options) -> Iterator[Row]:
         for tasks in (1, 100):
             steps = int(opt.scale(100_000, 20_000))
             sides = {"preempted": Side("preempted", loop)}
-            found = interleaved("recording", sides, {"tasks": tasks, "steps": steps}, opt.rounds)["preempted"]
+            found = interleaved(__name__, sides, {"tasks": tasks, "steps": steps}, opt.rounds)["preempted"]
             more = [(with_it - without) / 1000 for without, with_it in found]
             ratio = statistics.median(with_it / without for without, with_it in found)
             note = f"{ratio:.2f} times the step without, {statistics.median(each for each, _ in found):.0f} ns"

@@ -7,7 +7,7 @@ import pytest
 PROGRAM = """
 import asyncio, sys
 async def work():
-    await asyncio.sleep(0.002)
+    await asyncio.sleep(0.05)
 async def main():
     await asyncio.gather(*[asyncio.create_task(work(), name=f"worker {n}") for n in range(3)])
 asyncio.run(main())

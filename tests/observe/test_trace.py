@@ -15,12 +15,20 @@ from structlog.testing import capture_logs
 
 import preemptio
 from preemptio import trace
+from preemptio._observe._trace import _recorder
 from preemptio._observe._trace._file import read
 from preemptio._observe._trace._flight import flights, trace_of
 from preemptio._observe._trace._timeline import Timeline, Track
+from preemptio.lowlevel import Gstatus
 from tests.behaviour._support import Flag, parked, spin, turns
 
 pytestmark = [pytest.mark.loop, pytest.mark.asyncio]
+
+
+@pytest.fixture(autouse=True)
+def asked(monkeypatch):
+    """Every wait is asked for its reason: how long one is depends on the machine."""
+    monkeypatch.setattr(_recorder, "ASKED", -1)
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +57,8 @@ async def test_the_states_of_a_task():
     trace.start()
     queue = asyncio.Queue()
     getter = asyncio.create_task(queue.get(), name="getter")
+    while getter.g.status is not Gstatus.WAITING:
+        await asyncio.sleep(0)
     await asyncio.sleep(0.005)
     queue.put_nowait(1)
     await getter
@@ -67,6 +77,16 @@ async def test_the_states_of_a_task():
     assert all(flow.t <= flow.until for flow in flows)
     assert trace.stop()
     assert trace.recordings() == []
+
+
+async def test_a_short_wait_is_not_asked_for_its_reason(monkeypatch):
+    """That would cost more than the wait."""
+    monkeypatch.setattr(_recorder, "ASKED", 10**12)
+    trace.start()
+    sleeper = asyncio.create_task(asyncio.sleep(0.001))
+    await sleeper
+    assert "waiting" in names(taken(), sleeper)
+    trace.stop()
 
 
 async def test_a_preempted_task():
