@@ -2,8 +2,9 @@
 
 A program that does what is recorded as fast as it can: tasks that are made and end with names of their own, queues,
 hogs that are preempted, suspensions, regions with names of their own, and a dump of the ring now and then. What is
-looked at is whether the recorder stays within its bytes, by its own count, and whether the process's memory, once the ring is
-full, grows by more than a dump. It makes some 40,000 records a second; with --events the run ends after so many.
+looked at is whether the recorder stays within its bytes, by its own count, and whether the process's memory, once the
+ring is full, grows by more than a dump. It makes some 40,000 records a second; with --events the run ends after so
+many.
 
 The exit code is 1 when a bound was broken.
 """
