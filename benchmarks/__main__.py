@@ -22,7 +22,7 @@ from typing import Any
 from benchmarks._harness import Options, Promise, Row, judge, unanswered
 from benchmarks._worker import WorkerError
 
-NAMES = ("latency", "burst", "throughput", "step", "echo", "micro", "memory", "timeout", "scan", "stress")
+NAMES = ("latency", "burst", "throughput", "step", "echo", "micro", "memory", "timeout", "scan", "recording", "stress")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

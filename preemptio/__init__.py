@@ -50,6 +50,7 @@ from preemptio._errors import (
 )
 from preemptio._observe import _deadlock as _deadlock, _signals as _signals
 from preemptio._observe._dump import dump as dump
+from preemptio._observe._trace import _flight as _flight
 from preemptio._observe._waits import Waits as Waits, waits as waits
 from preemptio._preempt._checkpointed import checkpointed as checkpointed
 from preemptio._preempt._held import register_lock_type as register_lock_type

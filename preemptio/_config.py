@@ -7,20 +7,20 @@ What does not work:
     misspelt value becomes a traceback out of an `import` statement;
   - one object per setting, each with its own way to parse: every error message is then worded differently.
 What we do: the body of `Config` is the table. A row is a frozen `Knob`, which is also the descriptor that
-reads it: an explicit assignment wins over the environment, which wins over the default. A *kind* (Duration,
-Integer, Choice, Places, Flags) knows one grammar: what it accepts, how to parse it, how to write it back.
+reads it: an explicit assignment wins over the environment, which wins over the default. A *kind* (`_kinds.py`;
+Places and Flags have tables of their own) knows one grammar: what it accepts, how to parse it, how to write it back.
 Nothing is cached: a read parses the environment again. Callers on a hot path read once and keep the value.
 Context: any thread. Not for signal handlers: reading allocates and may raise.
 """
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final, Generic, Literal, Protocol, TypeAlias, TypeVar, get_args, overload
+from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar, get_args, overload
 
 from preemptio._errors import ConfigError
+from preemptio._kinds import Choice, Duration, Integer, Kind, Lottery
 from preemptio._places import Places
 
 Source: TypeAlias = Literal["auto", "itimer", "posix", "monitor", "none"]
@@ -29,126 +29,10 @@ Source: TypeAlias = Literal["auto", "itimer", "posix", "monitor", "none"]
 Policy: TypeAlias = Literal["user", "any"]
 """Whose code may be interrupted."""
 
+TraceSignal: TypeAlias = Literal["none", "SIGUSR1", "SIGUSR2"]
+"""What has the flight recorder write."""
+
 T = TypeVar("T")
-NameT = TypeVar("NameT", bound=str)
-
-
-class Kind(Protocol[T]):
-    """One grammar, for the text of a variable and for an assigned value alike.
-
-    `parse` refuses with ValueError, saying why; the knob adds whose value it was and what to type instead.
-    """
-
-    @property
-    def accepts(self) -> str:
-        """What a value may be, as the end of a sentence that starts with "Accepted:"."""
-
-    def parse(self, value: object) -> T:
-        """Return the value in the form the program uses."""
-
-    def show(self, value: T) -> str:
-        """Return the text which `parse` reads as this value."""
-
-
-@dataclass(frozen=True, slots=True)
-class Duration:
-    """Seconds as a float. A bare number is seconds, because that is what `asyncio` and `time` mean by one."""
-
-    low: float
-    high: float
-
-    _TEXT = re.compile(r"(?P<number>[0-9]+\.?[0-9]*|\.[0-9]+)\s*(?P<unit>us|ms|s|)")
-    # Divisors, not factors: 200 / 1e6 is the float nearest to 0.0002, 200 * 1e-6 is not.
-    _PER_SECOND = (("s", 1.0), ("ms", 1e3), ("us", 1e6))
-
-    @property
-    def accepts(self) -> str:
-        span = f"a time from {self.show(self.low)} to {self.show(self.high)}"
-        return f"{span}, written with us, ms or s (200us, 1ms, 0.005s) or as a number of seconds (0.001)"
-
-    def parse(self, value: object) -> float:
-        seconds = value
-        if isinstance(value, str) and (match := self._TEXT.fullmatch(value)):
-            seconds = float(match["number"]) / dict(self._PER_SECOND)[match["unit"] or "s"]
-        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
-            raise ValueError("it is not a time")
-        if not self.low <= seconds <= self.high:  # also refuses nan, which compares false to everything
-            raise ValueError(f"it is not between {self.show(self.low)} and {self.show(self.high)}")
-        return float(seconds)
-
-    def show(self, value: float) -> str:
-        for unit, per_second in self._PER_SECOND:
-            if value * per_second >= 1:
-                return f"{value * per_second:g}{unit}"
-        return "0s"
-
-
-@dataclass(frozen=True, slots=True)
-class Integer:
-    """A whole number in a range. Booleans are refused: `budget = True` is a mistake, not 1."""
-
-    low: int
-    high: int
-
-    @property
-    def accepts(self) -> str:
-        return "0 or 1" if (self.low, self.high) == (0, 1) else f"a whole number, {self.low} to {self.high}"
-
-    def parse(self, value: object) -> int:
-        # Not int(text) alone: that also takes "1_000", " 1 " and digits of other scripts.
-        number = int(value) if isinstance(value, str) and re.fullmatch("[0-9]+", value) else value
-        if isinstance(number, bool) or not isinstance(number, int):
-            raise ValueError("it is not a whole number")
-        if not self.low <= number <= self.high:
-            raise ValueError(f"it is not between {self.low} and {self.high}")
-        return number
-
-    def show(self, value: int) -> str:
-        return str(value)
-
-
-@dataclass(frozen=True, slots=True)
-class Lottery:
-    """A seed and a share, for what is done at random and must be repeatable. () is none."""
-
-    @property
-    def accepts(self) -> str:
-        return "SEED:SHARE, a whole number and a number from 0 to 1, as in 7:0.01"
-
-    def parse(self, value: object) -> tuple[int, float] | tuple[()]:
-        if value == ():
-            return ()
-        if isinstance(value, str) and (match := re.fullmatch(r"([0-9]+):([0-9]*\.?[0-9]+)", value)):
-            value = int(match[1]), float(match[2])
-        if not isinstance(value, tuple) or [type(part) for part in value] != [int, float]:
-            raise ValueError("it is not a seed and a share")
-        seed, share = value
-        if not 0 <= share <= 1:
-            raise ValueError("the share is not between 0 and 1")
-        return seed, share
-
-    def show(self, value: tuple[int, float] | tuple[()]) -> str:
-        return ":".join(map(str, value))
-
-
-@dataclass(frozen=True)  # slots would break Generic's Name[...](...) on CPython 3.11 and 3.12
-class Choice(Generic[NameT]):
-    """One of a few names, spelt exactly so."""
-
-    names: tuple[NameT, ...]
-
-    @property
-    def accepts(self) -> str:
-        return f"one of {', '.join(self.names)}"
-
-    def parse(self, value: object) -> NameT:
-        for name in self.names:
-            if name == value:
-                return name
-        raise ValueError("there is no such choice")
-
-    def show(self, value: NameT) -> str:
-        return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -415,6 +299,40 @@ class Config:
         doc="Code that is never preempted, nor anything that it calls. Of `allow` and `deny` the more specific "
         "entry counts: a function before a file before a module, a longer name before a shorter; at the same "
         "place `deny`.",
+    )
+    trace = Knob(
+        env="PREEMPTIO_TRACE",
+        default=0.0,
+        kind=Duration(0.0, 3600.0),
+        example="10s",
+        unit="seconds",
+        doc="Switches the flight recorder on in every loop: it keeps what the scheduler did in the last so many "
+        "seconds, for `preemptio.trace.dump(path)` or one of the two knobs below to write to a file. 0 is off.",
+    )
+    trace_bytes = Knob(
+        env="PREEMPTIO_TRACE_BYTES",
+        default=16 << 20,
+        kind=Integer(256 << 10, 1 << 40),
+        example="67108864",
+        unit="bytes",
+        doc="How much memory the flight recorder of a loop may take. When it is used up the oldest goes.",
+    )
+    trace_slow = Knob(
+        env="PREEMPTIO_TRACE_SLOW",
+        default=0.0,
+        kind=Duration(0.0, 3600.0),
+        example="100ms",
+        unit="seconds",
+        doc="A G that has the CPU for so long at a time, though it should have been preempted, has the flight recorder "
+        "write a file to the current directory. 0 has it never do so.",
+    )
+    trace_signal = Knob[TraceSignal](
+        env="PREEMPTIO_TRACE_SIGNAL",
+        default="none",
+        kind=Choice(get_args(TraceSignal)),
+        example="SIGUSR1",
+        unit="name",
+        doc="The signal that has the flight recorder of the main thread's loop write a file to the current directory.",
     )
     debug = Knob(
         env="PREEMPTIO_DEBUG",

@@ -126,6 +126,16 @@ def report_signal(name: str, why: str) -> None:
     logger().warning("signal not taken", signal=name, why=why)
 
 
+def report_trace(path: str, why: str) -> None:
+    """Say where the flight recorder has written what it had."""
+    logger().warning("trace written", path=path, why=why, advice=f"preemptio trace summary {path}")
+
+
+def report_trace_failed(path: str, exc: OSError) -> None:
+    """Say that the flight recorder could not write what it had. It goes on."""
+    logger().error("trace not written", path=path, why=exc.strerror or str(exc))
+
+
 def report_internal(where: str, exc: BaseException) -> None:
     """Say that the runtime itself failed somewhere that must not raise."""
     logger().error("internal error, please report it", where=where, exc_info=exc)

@@ -56,7 +56,7 @@ STEPS = (
     Step("programs", f"-m pytest -n 2 {APART}", limit=400),
     Step(
         "asyncio-debug",
-        "-m pytest tests/behaviour tests/core tests/preempt -m loop",
+        "-m pytest tests/behaviour tests/core tests/observe tests/preempt -m loop",
         limit=300,
         environ={"PYTHONASYNCIODEBUG": "1"},
     ),

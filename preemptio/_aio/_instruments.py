@@ -57,7 +57,7 @@ def add_instrument(instrument: Instrument, loop: asyncio.AbstractEventLoop | Non
     if type(every) is not int or every < 1 or every & (every - 1):
         msg = f"{type(instrument).__name__}.every is {every!r}, not a power of two; type, for example: every = 64"
         raise ValueError(msg)
-    table = _table(loop, "add_instrument()")
+    table = table_of(loop, "runtime.add_instrument", "instrument, loop")
     if instrument not in table:
         table.add(instrument)
 
@@ -84,15 +84,21 @@ def remove_instrument(instrument: Instrument, loop: asyncio.AbstractEventLoop | 
         >>> preemptio.run(main())
         True False
     """
-    return _table(loop, "remove_instrument()").remove(instrument)
+    return table_of(loop, "runtime.remove_instrument", "instrument, loop").remove(instrument)
 
 
-def _table(loop: asyncio.AbstractEventLoop | None, what: str) -> Instruments:
+def table_of(loop: asyncio.AbstractEventLoop | None, what: str, arguments: str) -> Instruments:
+    """Return the table of a loop whose thread this is, for the function of that public name.
+
+    Raises:
+        NotInstalledError, RuntimeError: as `add_instrument`.
+    """
     found: Any = loop if loop is not None else asyncio._get_running_loop()
     if not isinstance(found, RuntimeLoop):
-        msg = f"{what} needs a loop of preemptio: call it in a program started by preemptio.run(main())"
+        msg = f"{what}() needs a loop of preemptio: call it in a program started by preemptio.run(main())"
         raise NotInstalledError(msg)
     if found._running_since is not None and found._thread != threading.get_ident():
-        msg = f"the loop runs in another thread; type: loop.call_soon_threadsafe(runtime.{what[:-2]}, instrument, loop)"
+        call = f"functools.partial({what}, {arguments})" if "=" in arguments else f"{what}, {arguments}"
+        msg = f"the loop runs in another thread; type: loop.call_soon_threadsafe({call})"
         raise RuntimeError(msg)
     return found._p.instruments

@@ -45,6 +45,13 @@ def wait_reason(g: G) -> WaitReason:
         return WaitReason.NONE if rescued else WaitReason.BLOCKING
     if task is None or status not in (WAITING, LEAKED):
         return WaitReason.NONE
+    return awaited(task)
+
+
+def awaited(task: Any) -> WaitReason:
+    """Say what a task that does not run awaits: its chain stands until it goes on, be it runnable by now."""
+    if task is None:
+        return WaitReason.NONE
     found = WaitReason.AWAIT
     awaiting = task.get_coro()
     while awaiting is not None:

@@ -1,4 +1,5 @@
-"""`python -m preemptio`: see what preemption does (`demo`), have it (`run`), and know what it can do here (`info`).
+"""`python -m preemptio`: see what preemption does (`demo`), have it (`run`), know what it can do here (`info`), and
+what the scheduler did (`trace`).
 
 Whatever is wrong with what was typed - a word, a setting, a missing package - is one line on standard error that
 ends in what to type instead, and exit status 2. A traceback is only ever the user's program's, or a bug.
@@ -29,6 +30,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.command == "run":
             from preemptio._cli._run import run
 
+            if options.traced:
+                from preemptio._cli._trace import traced
+
+                return traced(options, run)
             return run(options)
         return _show(options.command, options)
     except (Refusal, PreemptioError) as why:
@@ -41,6 +46,10 @@ def _show(command: str, options: argparse.Namespace) -> int:
     try:
         if command == "info":
             from preemptio._cli._info import info as chosen
+        elif command == "trace":
+            from preemptio._cli._trace import convert, show
+
+            chosen = convert if options.trace == "convert" else show
         else:
             from preemptio._cli._demo import demo as chosen
         status = chosen(options)

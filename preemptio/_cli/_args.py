@@ -14,14 +14,15 @@ import functools
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from preemptio import __version__
 from preemptio._cli._refusal import Refusal
+from preemptio._cli._trace_args import add_trace
 from preemptio._config import Config
 
-WITH_VALUE = ("--slice",)
-"""The options of `run` that take the next word with them."""
+WITH_VALUE = ("--slice", "-o", "--output", "--seconds", "--max-bytes")
+"""The options of `run` and `trace run` that take the next word with them."""
 
 RUN_EPILOG = """\
 Everything behind the script or the module belongs to the program. The program's own code is preempted. Coroutines
@@ -51,17 +52,19 @@ def read(argv: Sequence[str]) -> argparse.Namespace:
         Refusal: something is misspelt, missing or too much.
         SystemExit: --help or --version was answered.
     """
-    parser, run_parser = _parsers()
+    parser, run_parser, trace_run_parser = _parsers()
     if not argv:
         raise Refusal(f"which command? Type: {parser.prog} demo, or: {parser.prog} --help")
-    if argv[0] != "run":
+    traced = list(argv[:2]) == ["trace", "run"]
+    if argv[0] != "run" and not traced:
         return parser.parse_args(argv)
-    ours, module, program = split(argv[1:])
+    run_parser = trace_run_parser if traced else run_parser
+    ours, module, program = split(argv[1 + traced :])
     options = run_parser.parse_args(ours)
     if not program:
         what = "the module's name is missing behind -m" if module else "there is no program to run"
         raise Refusal(f"{what}. Type: {run_parser.prog} script.py, or: {run_parser.prog} -m module")
-    options.command = "run"
+    options.command, options.traced = "run", traced
     options.is_module, options.target, options.args = module, program[0], program[1:]
     return options
 
@@ -81,7 +84,7 @@ def split(words: Sequence[str]) -> tuple[list[str], bool, list[str]]:
     return list(words), False, []
 
 
-def _parsers() -> tuple[Parser, Parser]:
+def _parsers() -> tuple[Parser, Parser, Parser]:
     parser = Parser(
         prog=program_name(),
         description="asyncio tasks that are preempted: a task that computes no longer freezes the others.",
@@ -109,13 +112,29 @@ def _parsers() -> tuple[Parser, Parser]:
     demo.add_argument("--json", action="store_true", help="print the figures as JSON, and nothing else")
 
     text = "run an asyncio program, unchanged, with its tasks preempted"
-    run = commands.add_parser(
-        "run",
+    run = _run_parser(commands, "run", text)
+
+    text = "record what the scheduler does, and show it"
+    trace = commands.add_parser("trace", help=text, description=text.capitalize() + ".", allow_abbrev=False)
+    trace_run = add_trace(trace, _run_parser)
+
+    text = "show versions, settings, and what works here"
+    info = commands.add_parser("info", help=text, description=text.capitalize() + ".", allow_abbrev=False)
+    info.add_argument("--json", action="store_true", help="print it as JSON")
+    info.add_argument(
+        "--verdicts", action="store_true", help="print why a task may not be preempted, and what to do about each"
+    )
+    return parser, run, trace_run
+
+
+def _run_parser(commands: Any, name: str, text: str) -> Parser:
+    prog = commands._prog_prefix + " " + name
+    run: Parser = commands.add_parser(
+        name,
         help=text,
         description=text.capitalize() + ".",
         epilog=RUN_EPILOG,
-        usage=f"{program_name()} run [options] script.py [words ...]\n"
-        f"       {program_name()} run [options] -m module [words ...]",
+        usage=f"{prog} [options] script.py [words ...]\n       {prog} [options] -m module [words ...]",
         allow_abbrev=False,
     )
     base = run.add_mutually_exclusive_group()
@@ -125,14 +144,7 @@ def _parsers() -> tuple[Parser, Parser]:
     )
     run.add_argument("--slice", type=_slice, metavar="TIME", help="a computing task's turn (default: PREEMPTIO_SLICE)")
     run.set_defaults(loop="auto")
-
-    text = "show versions, settings, and what works here"
-    info = commands.add_parser("info", help=text, description=text.capitalize() + ".", allow_abbrev=False)
-    info.add_argument("--json", action="store_true", help="print it as JSON")
-    info.add_argument(
-        "--verdicts", action="store_true", help="print why a task may not be preempted, and what to do about each"
-    )
-    return parser, run
+    return run
 
 
 def _slice(text: str) -> float:

@@ -25,6 +25,7 @@ Context: `run` and `leave` on the carrier, the rest in the hub; always the loop'
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,6 +34,8 @@ from greenlet import greenlet
 if TYPE_CHECKING:
     from preemptio._core._processor import Processor
 
+
+_next_id: Final = itertools.count(1).__next__
 
 _context: Final = greenlet.gr_context.__get__
 
@@ -43,11 +46,12 @@ POOL: Final = 16
 class Carrier(greenlet):  # type: ignore[misc]  # greenlet ships no types
     """A greenlet of one processor's pool."""
 
-    __slots__ = ("detached", "hub", "p", "preempt_gen")
+    __slots__ = ("detached", "hub", "id", "p", "preempt_gen")
 
     def __init__(self, p: Processor) -> None:
         """Make a carrier that has not run yet; the first switch to it starts `run`."""
         super().__init__()
+        self.id = _next_id()  # of this process; for those who look
         self.p = p
         self.hub: greenlet = p.hub  # and its parent, since carriers are made in the hub; writer: adopt
         self.detached = False  # writer: Processor._stand (True), run (False)

@@ -153,6 +153,11 @@ class Instruments:
         self._round = 0  # how many were
         self._build()
 
+    @property
+    def host(self) -> Any:
+        """The loop whose table it is."""
+        return self._p.host
+
     def __iter__(self) -> Any:
         """Go through the instruments, in the order in which they were added."""
         return iter(self._all)

@@ -22,6 +22,10 @@ DEFAULTS = {
     "policy": "user",
     "allow": (),
     "deny": (),
+    "trace": 0.0,
+    "trace_bytes": 16_777_216,
+    "trace_slow": 0.0,
+    "trace_signal": "none",
     "debug": DebugFlags(asyncpreemptoff=False, schedtrace=0, scheddetail=False),
 }
 
@@ -48,6 +52,12 @@ GOOD = [
     ("grace", "3600s", 3600.0),
     ("threads", "1", 1),
     ("threads", "10000", 10_000),
+    ("trace", "10s", 10.0),
+    ("trace", "0", 0.0),
+    ("trace_bytes", "262144", 262_144),
+    ("trace_slow", "100ms", 0.1),
+    ("trace_signal", "SIGUSR1", "SIGUSR1"),
+    ("trace_signal", "none", "none"),
     ("policy", "user", "user"),
     ("policy", "any", "any"),
     ("allow", "one", ("one",)),
@@ -84,6 +94,10 @@ BAD = [
     ("grace", "3601s", "between 0s and 3600s"),
     ("grace", "forever", "not a time"),
     ("threads", "0", "between 1 and 10000"),
+    ("trace", "2h", "not a time"),
+    ("trace_bytes", "1000", "between 262144 and 1099511627776"),
+    ("trace_slow", "-1", "not a time"),
+    ("trace_signal", "SIGKILL", "no such choice"),
     ("policy", "all", "no such choice"),
     ("allow", "my-lib", "'my-lib' cannot be the name of a package"),
     ("allow", "one..two", "'one..two' cannot be the name of a package"),
@@ -110,6 +124,10 @@ BAD_ASSIGNED = [
     ("budget", 61.0, "not a whole number"),
     ("grace", float("inf"), "between 0s and 3600s"),
     ("threads", 4.0, "not a whole number"),
+    ("trace", -1.0, "between 0s and 3600s"),
+    ("trace_bytes", 1e6, "not a whole number"),
+    ("trace_slow", True, "not a time"),
+    ("trace_signal", 10, "no such choice"),
     ("policy", 1, "no such choice"),
     ("allow", 7, "not a list of names"),
     ("allow", ("one", None), "not a list of names"),
@@ -227,7 +245,7 @@ def test_any_text_is_a_value_or_a_config_error(name, text):
     except ConfigError:
         return
     assert knob.check(value) == value
-    if name not in {"slice", "grace"}:  # a time is shown to six digits, for people
+    if name not in {"slice", "grace", "trace", "trace_slow"}:  # a time is shown to six digits, for people
         assert knob.check(knob.kind.show(value)) == value
 
 

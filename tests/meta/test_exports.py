@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import preemptio
-from preemptio import asgi, gunicorn, lowlevel, runtime, scan
+from preemptio import asgi, gunicorn, lowlevel, runtime, scan, trace
 
 # Name, and the first word of its docstring if it is something that is called to do something.
 PUBLIC = {
@@ -55,6 +55,7 @@ PUBLIC = {
         "lowlevel": "",
         "runtime": "",
         "scan": "",
+        "trace": "",
     },
     asgi: {
         "CPUBudget": "",
@@ -99,6 +100,16 @@ PUBLIC = {
         "Retained": "",
         "Retention": "",
     },
+    trace: {
+        "dump": "Write",
+        "log": "Put",
+        "recordings": "Return",
+        "region": "Name",
+        "start": "Record",
+        "stop": "Record",
+        "Recording": "",
+        "TraceError": "",
+    },
 }
 CLASSES = [vars(module)[name] for module, names in PUBLIC.items() for name in names]
 CLASSES = [thing for thing in CLASSES if isinstance(thing, type)]
@@ -129,7 +140,8 @@ def test_each_has_a_docstring(module, name, verb):
     first = inspect.getdoc(thing).splitlines()[0]
     assert first[0].isupper()
     assert verb == "" or first.split()[0].rstrip(":") == verb
-    assert bool(verb) == (isinstance(thing, types.FunctionType) or name in {"cpu_limit", "nopreempt", "timeout"})
+    classes = {"cpu_limit", "nopreempt", "region", "timeout"}
+    assert bool(verb) == (isinstance(thing, types.FunctionType) or name in classes)
     if isinstance(thing, type):
         assert thing.__doc__ not in {base.__doc__ for base in thing.__mro__[1:]}, "it is inherited"
 

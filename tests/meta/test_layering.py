@@ -12,7 +12,8 @@ FILES = {path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text("utf-8")
 LAW = {
     "_errors": set(),
     "_places": set(),
-    "_config": {"_errors", "_places"},
+    "_kinds": set(),
+    "_config": {"_errors", "_kinds", "_places"},
     "_compat": {"_errors"},
     "_log": {"_core"},  # for annotations: what it speaks of are the nouns
     "_core": {"_errors", "_config", "_compat", "_log", "_places"},
@@ -21,7 +22,7 @@ LAW["_preempt"] = LAW["_core"] | {"_core"}
 LAW["_scan"] = LAW["_preempt"] | {"_preempt"}
 LAW["_aio"] = LAW["_scan"] | {"_scan"}
 LAW["_observe"] = LAW["_aio"] | {"_aio"}
-FACES = {"asgi", "gunicorn", "lowlevel", "runtime", "scan"}
+FACES = {"asgi", "gunicorn", "lowlevel", "runtime", "scan", "trace"}
 LAW |= dict.fromkeys(FACES, LAW["_observe"] | {"_observe"})
 LAW["__init__"] = LAW["_observe"] | {"_observe"} | FACES
 LAW["_cli"] = LAW["_tools"] = LAW["__main__"] = LAW["__init__"] | {"__init__", "_cli"}
@@ -30,11 +31,12 @@ LAW["_cli"] = LAW["_tools"] = LAW["__main__"] = LAW["__init__"] | {"__init__", "
 HOMES = {
     "asyncio": ("_aio/", "_observe/", "_cli/"),  # the command line runs programs: the user's, and the demo's
     "uvloop": ("_aio/_loops.py",),
+    "perfetto": ("_observe/_trace/_perfetto.py",),
     "structlog": ("_log.py",),
     "dis": ("_preempt/_opcodes.py", "_preempt/_callee.py", "_preempt/_sections.py"),
     "opcode": ("_preempt/_opcodes.py", "_preempt/_blocks.py", "_preempt/_cframes.py", "_scan/_depths.py"),
     "greenlet": ("_core/", "_scan/_frames.py"),
-    "signal": ("_preempt/_sources.py", "_preempt/_wakeups.py", "_scan/_roots.py", "_observe/_signals.py", "_cli/"),
+    "signal": ("_preempt/_sources.py", "_preempt/_wakeups.py", "_scan/_roots.py", "_observe/", "_cli/"),
     "ctypes": ("_preempt/_sources.py", "_preempt/_iframe.py"),
 }
 
