@@ -73,7 +73,7 @@ def dump(file: TextIO | None = None, *, loop: Any | None = None, group: bool = T
             ... in worker: await queue.get()
             ... in Queue.get: await getter
           waits for asyncio.Queue 1 (0 queued)
-          created by main at ...
+          created by main... at ...
     """
     with nopreempt(LOOKING):
         text = text_of(snapshots(loop, timeout), group=group)
