@@ -22,7 +22,20 @@ from typing import Any
 from benchmarks._harness import Options, Promise, Row, judge, unanswered
 from benchmarks._worker import WorkerError
 
-NAMES = ("latency", "burst", "throughput", "step", "echo", "micro", "memory", "timeout", "scan", "recording", "stress")
+NAMES = (
+    "latency",
+    "burst",
+    "throughput",
+    "step",
+    "metrics",
+    "recording",
+    "echo",
+    "micro",
+    "memory",
+    "timeout",
+    "scan",
+    "stress",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -33,6 +33,7 @@ class Side:
     kind: Literal["stock", "threads", "preempted", "bare"]
     base: str = "asyncio"
     slice: float | None = None  # seconds; None: the slice that users have who set nothing
+    metrics: bool = False  # whether the preempted loop measures
 
     def new_event_loop(self) -> asyncio.AbstractEventLoop:
         """Build the loop that this side is about."""
@@ -47,6 +48,7 @@ class Side:
 
         if self.slice is not None:
             preemptio.config.slice = self.slice
+        preemptio.config.metrics = int(self.metrics)
         return preemptio.new_event_loop(base)
 
     def run(self, main: Callable[..., Coroutine[Any, Any, Any]], *args: Any) -> Any:

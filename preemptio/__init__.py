@@ -48,7 +48,7 @@ from preemptio._errors import (
     PreemptioError as PreemptioError,
     UnsupportedError as UnsupportedError,
 )
-from preemptio._observe import _deadlock as _deadlock, _signals as _signals
+from preemptio._observe import _deadlock as _deadlock, _metrics as _metrics, _signals as _signals
 from preemptio._observe._dump import dump as dump
 from preemptio._observe._trace import _flight as _flight
 from preemptio._observe._waits import Waits as Waits, waits as waits

@@ -334,6 +334,16 @@ class Config:
         unit="name",
         doc="The signal that has the flight recorder of the main thread's loop write a file to the current directory.",
     )
+    metrics = Knob(
+        env="PREEMPTIO_METRICS",
+        default=0,
+        kind=Integer(0, 1),
+        example="1",
+        unit="switch",
+        doc="1 has every loop that begins to run measure what has to be sampled: how long Gs wait for the CPU, how "
+        "long they run, how long turns take, CPU per label. `runtime.enable_metrics()` does that for one loop. What is "
+        "merely counted is always there.",
+    )
     debug = Knob(
         env="PREEMPTIO_DEBUG",
         default=DebugFlags(),

@@ -155,15 +155,15 @@ class HopLoop(RuntimeLoop):
             self._ticker.check()
         if not p.armed:
             self.arm()
-        self._run_batch()
+        self._run_told(p.run_batch)
 
-    def _run_batch(self) -> None:
-        """Run a batch of steps, which is all of a turn that can be seen from here."""
+    def _run_told(self, run: Callable[[], None]) -> None:
+        """Run a batch of steps, or resume a G: which is all of a turn that can be seen from here."""
         p = self._p
         if p.watch_turns:
             p.instruments.tell(p.instruments.turn_began)
         try:
-            p.run_batch()
+            run()
         finally:
             if p.watch_turns:
                 p.instruments.tell(p.instruments.turn_ended)
@@ -205,7 +205,7 @@ class HopLoop(RuntimeLoop):
         try:
             if p.parked.due(p.now, self._quiet):
                 self._quiet = 0
-                p.resume_parked()
+                self._run_told(p.resume_parked)
                 self._seen_tick = p.schedtick
         finally:  # whatever this G did, the others are owed their turn
             self._dispatching = bool(p.parked.heap)

@@ -38,7 +38,7 @@ def all_gs(loop: asyncio.AbstractEventLoop | None = None) -> list[G]:
 
 
 def counters(loop: asyncio.AbstractEventLoop | None = None) -> Counters:
-    """Return what the tick of a loop has done since the loop was made: refusals by verdict, preemptions by kind.
+    """Return what was counted on a loop since it was made: refusals by verdict, preemptions by kind.
 
     Args:
         loop: by default the loop that runs in this thread.
@@ -65,5 +65,4 @@ def counters(loop: asyncio.AbstractEventLoop | None = None) -> Counters:
     if ticker is None:
         msg = "counters() needs a loop of preemptio: call it in a program started by preemptio.run(main())"
         raise NotInstalledError(msg)
-    preemptions = {kind: n for kind, n in dict(ticker.preemptions).items() if n}
-    return Counters(MappingProxyType(dict(ticker.refusals)), MappingProxyType(preemptions))
+    return Counters(MappingProxyType(dict(ticker.refusals)), MappingProxyType(dict(found._p.preemptions)))

@@ -185,7 +185,7 @@ class RunAheadLoop(HopLoop):
         if not p.armed:
             self.arm()
         try:
-            self._run_batch()
+            self._run_told(p.run_batch)
         finally:
             if not runs[0]:
                 runs.popleft()

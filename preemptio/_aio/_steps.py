@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from types import BuiltinMethodType, CodeType, FrameType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from weakref import ref
 
 from preemptio._aio._task import Task
@@ -24,6 +24,9 @@ from preemptio._core._g import G
 from preemptio._core._gstatus import DEAD, IDLE, RUNNING, WAITING, cas_gstatus
 from preemptio._core._instruments import LISTENING
 from preemptio._core._step import ready
+
+if TYPE_CHECKING:
+    from preemptio._core._processor import Processor
 
 
 class _Recorder:
@@ -91,27 +94,28 @@ def newproc(task: Any, depth: int) -> G:
     """Make the G of a task that has none: Go's newproc. `depth`: frames that are surely not the creator's."""
     code, lasti = birth_place(depth)
     task.g = g = G(ref(task), code, lasti)
+    p = getattr(task.get_loop(), "_p", None)
+    if p is not None:
+        p.ncreated += 1
     if background and task.get_coro() in background:
         extra = g.extra()
         extra.background = extra.aside = True
     if stopped_worlds and task.get_loop() in stopped_worlds:
         g.extra().aside = True
     if INHERIT:
-        _inherit(g, task.get_loop())
+        _inherit(g, p)
     if LISTENING:
-        _tell_created(g, task.get_loop())
+        _tell_created(g, p)
     return g
 
 
-def _inherit(g: G, loop: Any) -> None:
-    p = getattr(loop, "_p", None)
+def _inherit(g: G, p: Processor | None) -> None:
     creator = None if p is None else p.curg
     if creator is not None:
         inherit(g, creator)
 
 
-def _tell_created(g: G, loop: Any) -> None:
-    p = getattr(loop, "_p", None)
+def _tell_created(g: G, p: Processor | None) -> None:
     if p is not None and p.instruments.created:
         p.instruments.tell(p.instruments.created, g)
 

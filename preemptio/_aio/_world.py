@@ -183,4 +183,5 @@ def pauses(loop: asyncio.AbstractEventLoop | None = None) -> Mapping[str, Pauses
     if not isinstance(found, RuntimeLoop):
         msg = "pauses() needs a loop of preemptio: call it in a program started by preemptio.run(main())"
         raise NotInstalledError(msg)
-    return {reason: each.copy() for reason, each in world_of(found).pauses.items()}
+    world: World | None = found._world  # not made here: this may be another thread
+    return {} if world is None else {reason: each.copy() for reason, each in dict(world.pauses).items()}

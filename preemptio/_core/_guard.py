@@ -19,6 +19,7 @@ handler; `restore` on carriers and in the hub.
 from __future__ import annotations
 
 import sys
+import time
 from typing import TYPE_CHECKING
 
 from preemptio._core._current import current_processor
@@ -130,13 +131,22 @@ def _wanted(frame: FrameType) -> G | None:
     g = p.curg
     if g is None or g.status is not RUNNING:
         return None
-    if not g.preempt and not (p.clocked and p.clock_ran_out()):
+    if not g.preempt and not (p.clocked and _clock_ran_out(p)):
         return None
     if p.masked(g):
         restore(p)  # keep g.preempt: the end of the mask poisons again
         return None
     section = g._extra.restartable
     return None if section is not None and section.holds(frame) else g
+
+
+def _clock_ran_out(p: Processor) -> bool:
+    """Report whether the step has used its slice, by the clock: for loops without a tick."""
+    now = time.perf_counter()
+    if p.clock_tick != p.schedtick:
+        p.clock_tick, p.clock_start = p.schedtick, now
+        return False
+    return now - p.clock_start >= p.slice
 
 
 def _checkpoint() -> None:

@@ -95,8 +95,17 @@ class Instrument:
     def refused(self, g: G, verdict: Verdict, code: CodeType, lasti: int) -> None:
         """Note that a G which has used its slice cannot be stopped at this instruction. In the tick handler."""
 
+    def charged(self, g: G, seconds: float) -> None:
+        """Note that CPU time was put to the account of a G: at a tick that met it, or when it is stopped.
+
+        In the tick handler, too, on top of the G's own code.
+        """
+
     def turn_began(self) -> None:
-        """Note that the loop has polled, and runs what is ready. On uvloop and others: that a batch of steps runs."""
+        """Note that the loop has polled, and runs what is ready.
+
+        On uvloop and others, whose turn is not seen: that a batch of steps or a parked G is about to run.
+        """
 
     def turn_ended(self) -> None:
         """Note that the loop is about to poll again."""
@@ -129,13 +138,14 @@ Hooks = tuple[Callable[..., None], ...]
 class Instruments:
     """One processor's table."""
 
-    __slots__ = ("_all", "_every", "_p", "_round", "_starts", "_stops", *HOOKS)
+    __slots__ = ("_alike", "_all", "_every", "_p", "_round", "_starts", "_stops", *HOOKS)
 
     created: Hooks
     readied: Hooks
     started: Hooks
     stopped: Hooks
     refused: Hooks
+    charged: Hooks
     turn_began: Hooks
     turn_ended: Hooks
     suspended: Hooks
@@ -151,6 +161,7 @@ class Instruments:
         self._all: tuple[Instrument, ...] = ()
         self._every = 0  # of how many steps one is told of to anybody; 0: of none
         self._round = 0  # how many were
+        self._alike = True  # everybody is told of the same steps
         self._build()
 
     @property
@@ -186,6 +197,7 @@ class Instruments:
         every = [each.every for each in self._all if self._has(each, "started") or self._has(each, "stopped")]
         self._every = min(every, default=0)
         self._starts, self._stops = self._with_rounds(self.started), self._with_rounds(self.stopped)
+        self._alike = all(rounds == 1 for _, rounds in (*self._starts, *self._stops))
         p.watch_at = p.schedtick + (self._every or FAR)
         watch_turns = bool(self.turn_began or self.turn_ended)
         if watch_turns is not p.watch_turns:
@@ -211,6 +223,13 @@ class Instruments:
         """Tell that a step starts; return what tells its end and stands for its context. On the carrier."""
         p = self._p
         p.watch_at = p.schedtick + (self._every or FAR)
+        if self._alike:
+            for hook in self.started:
+                try:
+                    hook(g)
+                except Exception as exc:
+                    self._failed(hook, exc)
+            return Watched(self, self.stopped, g, context) if self.stopped else context
         self._round += 1
         for hook, rounds in self._starts:
             if not self._round % rounds:

@@ -80,9 +80,11 @@ class Processor:
         "hub",
         "idle",
         "instruments",
+        "ncreated",
         "now",
         "nparked_ever",
         "parked",
+        "preemptions",
         "resumed_at",
         "schedtick",
         "seen",
@@ -121,6 +123,8 @@ class Processor:
         self.blocked_contexts = BlockedContexts()
         self.holds: dict[G, Hold] = {}  # the Gs that somebody holds; writers: claim and drop in _hold.py
         self.nparked_ever = 0
+        self.ncreated = 0  # Gs that came to be here; writer: newproc
+        self.preemptions: dict[PreemptKind, int] = {}  # of all Gs since the loop was made
         # Requests and time. Written by the tick and by checkpoints.
         self.asked: G | None = None
         self.born: Callable[[G], None] | None = None  # called for a G that is born while the world is stopped
@@ -161,14 +165,6 @@ class Processor:
         self.attention = True
         _guard.poison(self)
 
-    def clock_ran_out(self) -> bool:
-        """Report whether the step has used its slice, by the clock: for loops without a tick."""
-        now = time.perf_counter()
-        if self.clock_tick != self.schedtick:
-            self.clock_tick, self.clock_start = self.schedtick, now
-            return False
-        return now - self.clock_start >= self.slice
-
     def charge(self, g: G) -> None:
         """Add the thread's CPU time since the last charge to `g`."""
         now = time.thread_time()
@@ -178,6 +174,8 @@ class Processor:
         extra.vruntime += used * NICE_WEIGHT**extra.nice
         for account in extra.accounts:
             account.add(self, used)
+        if self.instruments.charged:
+            self.instruments.tell(self.instruments.charged, g, used)
 
     # -- giving up the CPU, on a carrier --
 
@@ -209,7 +207,8 @@ class Processor:
         """
         self.require_leave()
         extra = g.extra()
-        extra.preemptions[kind] = extra.preemptions.get(kind, 0) + 1
+        for count in (extra.preemptions, self.preemptions):
+            count[kind] = count.get(kind, 0) + 1
         if extra.preempt_stop:
             return self._preempt_park(g, kind)
         return self._gopreempt(g, kind)
@@ -445,6 +444,7 @@ class Processor:
         if isinstance(exc, RuntimeError) and not parked_before and g.status is RUNNING:
             if self.blocked_contexts.wait(entered_context(item), lambda: self.host.enqueue(item)):
                 cas_gstatus(g, RUNNING, RUNNABLE)
+                self.instruments.tell(self.instruments.stopped, g, None)
                 return True
         settle_failed(g, callback.__self__.done())  # type: ignore[attr-defined]  # the task
         self.instruments.tell(self.instruments.stopped, g, None)

@@ -59,9 +59,9 @@ class Refusals:
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """What a loop's tick has done since the loop was made, as `lowlevel.counters()` tells it. Never reset."""
+    """What was counted on a loop since it was made, as `lowlevel.counters()` tells it. Never reset."""
 
     refusals: Mapping[Verdict, int]
     """Ticks that found a step which had used its slice and could not be stopped, by verdict."""
     preemptions: Mapping[PreemptKind, int]
-    """Preemptions by the tick, by kind. Those at checkpoints (`sync`) are the G's own to count: `G.preemptions`."""
+    """Preemptions, by kind."""

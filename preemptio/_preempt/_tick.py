@@ -119,8 +119,7 @@ class Ticker:
         self._refused_tick = -1
         self._broken = False
         self._looking = False  # writer: on_tick
-        self.refusals: dict[Verdict, int] = {}  # of all Gs since the loop was made, as is the next
-        self.preemptions: dict[PreemptKind, int] = {}
+        self.refusals: dict[Verdict, int] = {}  # of all Gs since the loop was made
         self._started = False
 
     @property
@@ -328,6 +327,7 @@ class Ticker:
         self._idle = 0
         step = p.step
         if step is None:
+            p.cpu_mark = time.thread_time()  # a callback's: nobody's here
             self._blind()
             return None
         g = step[0]
@@ -401,11 +401,9 @@ class Ticker:
         section = extra.restartable
         torn = section is not None and section.torn_at(frame)
         extra.async_safe_point = True
-        self.preemptions[kind] = self.preemptions.get(kind, 0) + 1
         try:
             exc = self._p.preempt(g, kind)
         except (NoRoomError, CannotLeaveError) as why:
-            self.preemptions[kind] -= 1  # it was none
             self._count(g, frame, Verdict.STACK if isinstance(why, NoRoomError) else Verdict.GC)
             return None
         finally:
@@ -445,6 +443,7 @@ class Ticker:
 
     def _refuse(self, p: Processor, g: G, frame: FrameType, verdict: Verdict) -> None:
         self._count(g, frame, verdict)
+        p.charge(g)  # else whom the next tick meets pays for it
         if self._refused_tick != p.schedtick:
             self._refused_tick, self._refused = p.schedtick, 0
         self._refused += 1

@@ -1,6 +1,8 @@
 """Instruments: what watches the scheduler is told of every transition, and cannot break it."""
 
 import asyncio
+import collections
+import contextvars
 import gc
 import sys
 import threading
@@ -170,6 +172,48 @@ async def test_a_refusal():
         await task
         refused = [event for event in watch.of(task) if event[0] == "refused"]
         assert refused[0] == ("refused", Verdict.MASKED, "masked", True)
+
+
+async def test_a_step_that_finds_its_context_taken():
+    """Has not run: its start has an end, and it starts again later."""
+    with Watch() as watch:
+        context = contextvars.copy_context()
+        with Flag() as flag:
+            hog = preemptio.go(spin, flag, context=context)
+            await parked(hog)
+            other = preemptio.go(int, context=context)
+            await turns(5)
+            assert not other.done()
+        await asyncio.gather(hog, other)
+        assert [event[:2] for event in watch.of(other)][1:] == [
+            ("readied", current_g().id),
+            ("started", "runnable"),
+            ("stopped", "runnable"),
+            ("started", "runnable"),
+            ("stopped", "dead"),
+        ]
+
+
+async def test_cpu_time():
+    """Is told whenever it is put to the account of a G: the sum is what the G has."""
+
+    class Cpu(runtime.Instrument):
+        def __init__(self):
+            self.of = collections.Counter()
+
+        def charged(self, g, seconds):
+            self.of[g] += seconds
+
+    cpu = Cpu()
+    runtime.add_instrument(cpu)
+    with Flag() as flag:
+        hog = preemptio.go(spin, flag)
+        await parked(hog)
+        await parked(hog)
+    await hog
+    runtime.remove_instrument(cpu)
+    assert cpu.of[hog.g] == pytest.approx(hog.g.cpu_time)
+    assert hog.g.cpu_time > 0
 
 
 async def test_suspending_and_stopping_the_world():

@@ -26,6 +26,7 @@ DEFAULTS = {
     "trace_bytes": 16_777_216,
     "trace_slow": 0.0,
     "trace_signal": "none",
+    "metrics": 0,
     "debug": DebugFlags(asyncpreemptoff=False, schedtrace=0, scheddetail=False),
 }
 
@@ -45,6 +46,7 @@ GOOD = [
     ("source", "posix", "posix"),
     ("source", "none", "none"),
     ("budget", "1", 1),
+    ("metrics", "1", 1),
     ("budget", "100000", 100_000),
     ("grace", "0", 0.0),
     ("grace", "500ms", 0.5),
@@ -89,6 +91,7 @@ BAD = [
     ("budget", "0", "between 1 and 100000"),
     ("budget", "100001", "between 1 and 100000"),
     ("budget", "1.5", "not a whole number"),
+    ("metrics", "2", "between 0 and 1"),
     ("budget", "1_000", "not a whole number"),
     ("budget", "9" * 20, "between 1 and 100000"),
     ("grace", "3601s", "between 0s and 3600s"),

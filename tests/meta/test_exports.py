@@ -86,7 +86,15 @@ PUBLIC = {
     runtime: {
         "add_instrument": "Have",
         "remove_instrument": "Have",
+        "disable_metrics": "Measure",
+        "enable_metrics": "Measure",
+        "export_to_otel": "Make",
+        "label": "Put",
+        "metrics": "Return",
+        "prometheus_collector": "Make",
+        "Histogram": "",
         "Instrument": "",
+        "Metrics": "",
     },
     scan: {
         "leaks": "Find",

@@ -35,6 +35,8 @@ HOMES = {
     "structlog": ("_log.py",),
     "dis": ("_preempt/_opcodes.py", "_preempt/_callee.py", "_preempt/_sections.py"),
     "opcode": ("_preempt/_opcodes.py", "_preempt/_blocks.py", "_preempt/_cframes.py", "_scan/_depths.py"),
+    "prometheus_client": ("_observe/_prometheus.py",),
+    "opentelemetry": ("_observe/_otel.py",),
     "greenlet": ("_core/", "_scan/_frames.py"),
     "signal": ("_preempt/_sources.py", "_preempt/_wakeups.py", "_scan/_roots.py", "_observe/", "_cli/"),
     "ctypes": ("_preempt/_sources.py", "_preempt/_iframe.py"),

@@ -1,0 +1,21 @@
+"""The knob alone has the loop measured, though the program imports no `runtime` before it runs.
+
+PREEMPTIO_METRICS=1
+Exit: 0
+"""
+
+import asyncio
+
+from _common import run
+
+
+async def main():
+    for _ in range(200):
+        await asyncio.sleep(0)
+    from preemptio import runtime
+
+    assert runtime.metrics().run.count >= 2
+    print("OK")
+
+
+run(main())
