@@ -250,7 +250,7 @@ def _flags(g: G) -> tuple[str, ...]:
         f"nice {extra.nice}" * (extra.nice != 0),
         "background" * extra.background,
         f"nopreempt {', '.join(map(quoted, off))}" if off else "",
-        "asked to give way" * g.preempt,
+        "asked to give way" * (g.preempt and LOOKING not in extra.preempt_off),  # who looks was asked for looking
         "asked to stop" * extra.preempt_stop,
         "suspended" * g.suspended,
         f"in {extra.restartable.name}, restartable" if extra.restartable is not None else "",
