@@ -344,6 +344,24 @@ class Config:
         "long they run, how long turns take, CPU per label. `runtime.enable_metrics()` does that for one loop. What is "
         "merely counted is always there.",
     )
+    slow = Knob(
+        env="PREEMPTIO_SLOW",
+        default=0.1,
+        kind=Duration(0.0, 3600.0),
+        example="50ms",
+        unit="seconds",
+        doc="How long a step or a callback may keep the loop from turning, while something waits, before it is "
+        "reported as a [`slow step`](events.md#slow-step). 0 reports none.",
+    )
+    starvation = Knob(
+        env="PREEMPTIO_STARVATION",
+        default=10.0,
+        kind=Duration(0.0, 86_400.0),
+        example="1s",
+        unit="seconds",
+        doc="How long a G that was preempted, or is of the background class, may wait for the CPU before it is "
+        "reported as a [`starving task`](events.md#starving-task). 0 reports none.",
+    )
     debug = Knob(
         env="PREEMPTIO_DEBUG",
         default=DebugFlags(),

@@ -7,6 +7,7 @@ import sys
 
 import hypothesis
 import pytest
+import structlog
 import uvloop
 
 import preemptio
@@ -61,6 +62,7 @@ def nothing_left():
 
     before = hooks()  # not empty after a test that failed
     yield
+    structlog.reset_defaults()  # capture_logs leaves it configured, to write to standard output
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
     assert signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
     assert hooks() == before

@@ -53,6 +53,7 @@ STEPS = (
     Step("types", "-m mypy --strict preemptio", once=True, limit=180),
     Step("knobs-page", "-m preemptio._tools.gen_knobs --check", once=True),
     Step("metrics-page", "-m preemptio._tools.gen_metrics --check", once=True),
+    Step("events-page", "-m preemptio._tools.gen_events --check", once=True),
     Step("tests", f"-m pytest {HERE}", limit=500),
     Step("programs", f"-m pytest -n 2 {APART}", limit=400),
     Step(

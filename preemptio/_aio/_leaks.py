@@ -20,12 +20,14 @@ import asyncio
 import concurrent.futures
 import time
 from gc import get_referents
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakSet
 
 from preemptio._aio._cancels import Cancels, awaited_in_asyncio, chain, handles, is_main, of_a_thread
 from preemptio._aio._roots import shared_roots
 from preemptio._aio._scan import Scan, scan
 from preemptio._core._gstatus import LEAKED, WAITING, cas_gstatus
+from preemptio._log import report_leak
 from preemptio._scan._leaks import Blocked, Core, Island, Leak
 from preemptio._scan._mark import Mark
 from preemptio._scan._stack import stack_of
@@ -33,6 +35,10 @@ from preemptio._scan._stack import stack_of
 if TYPE_CHECKING:
     from preemptio._core._g import G
     from preemptio._scan._root import Root
+
+
+_told: Final[WeakSet[G]] = WeakSet()
+"""The leaked Gs that the user was told of."""
 
 
 def waits_for(g: G) -> Any:
@@ -146,10 +152,17 @@ class LeakScan:
             for each in core.leaked:
                 if still(each):
                     found.append(_leak(each))
+                    self._tell(found[-1])
                 await self.scan.give_way()
             return found
         finally:
             core.forget()
+
+    def _tell(self, leak: Leak) -> None:
+        """Have a leak reported, from the loop, the first time that it is found."""
+        if leak.g not in _told:
+            _told.add(leak.g)
+            self.scan.loop.post(report_leak, leak.g, str(leak.wait_reason), leak.age, str(leak.stack))
 
     def _saved_by(self, leaked: list[Blocked]) -> list[Blocked]:
         """Return those that are about to be cancelled, by a suspect that turned out to be alive for instance."""

@@ -27,7 +27,7 @@ from preemptio._scan._root import Root
 from preemptio._scan._roots import name_of, process_roots, standing_frames
 
 _RUNTIME: Final = frozenset(
-    {"_p", "_ticker", "_rules", "_suspends", "_world", "_empty", "_schedtrace", "_reported", "_thread", "_poll"}
+    {"_p", "_ticker", "_rules", "_suspends", "_world", "_empty", "_schedtrace", "_thread", "_poll"}
     | {"_runs", "_queue", "_mark", "_timers", "_dispatch_handle", "_single", "_shared"}
 )
 """Attributes that are the runtime's own, or are looked into one by one."""

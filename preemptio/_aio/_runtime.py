@@ -14,23 +14,24 @@ import contextlib
 import threading
 from collections.abc import Callable, Coroutine
 from contextvars import Context
-from types import CodeType
 from typing import TYPE_CHECKING, Any, Final
 
 from preemptio._aio import _current_task
 from preemptio._aio._inspect import LOOPS
 from preemptio._aio._schedtrace import SchedTrace
+from preemptio._aio._starvation import Starvation
 from preemptio._aio._steps import adopt
 from preemptio._aio._task import Task
 from preemptio._aio._workers import Workers
 from preemptio._config import config
 from preemptio._core._current import set_current_processor
-from preemptio._core._gstatus import DEAD, RUNNING
+from preemptio._core._gstatus import RUNNING
 from preemptio._core._hold import drop
 from preemptio._core._kill import kill
 from preemptio._core._processor import Processor
-from preemptio._log import report_blocked, report_calls, report_refusal, report_stragglers
+from preemptio._log import report_calls, report_stragglers
 from preemptio._preempt._gcfence import FENCE
+from preemptio._preempt._reports import Reports
 from preemptio._preempt._safepoint import SafePoints
 from preemptio._preempt._suspend import Suspends
 from preemptio._preempt._tick import Ticker
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from preemptio._core._carrier import Carrier
     from preemptio._core._g import G
     from preemptio._core._parked import Parked, Step
-    from preemptio._core._reasons import Verdict
 
 
 ON_START: Final[list[Callable[[Any], object]]] = []
@@ -64,7 +64,9 @@ class RuntimeLoop:
         self._rules = rules
         self._suspends = Suspends(p)
         self._world: Any = None  # a World, when somebody stops it; writer: _world.py
-        self._ticker = Ticker(p, rules, self._suspends, config.source, self._report_refusal, self._report_blocked)
+        self._ticker = Ticker(p, rules, self._suspends, config.source, Reports(config.slow))
+        if config.starvation:
+            p.instruments.add(Starvation(p, config.starvation))
         if debug.preemptall or debug.preemptrandom:
             seed, share = debug.preemptrandom or (0, 1.0)
             self._ticker.inject_faults(share, seed)
@@ -75,7 +77,6 @@ class RuntimeLoop:
         p.fence = FENCE.closed
         # The context of the runtime's own callbacks. One per loop: a context can be entered in one thread at a time.
         self._empty = Context()
-        self._reported: set[tuple[str, str]] = set()
         self._workers = Workers(self.post, config.threads)
         LOOPS.add(self)
 
@@ -294,13 +295,3 @@ class RuntimeLoop:
             raise exc
         context = {"message": f"Exception in callback {item[1]!r}", "exception": exc, "task": item[0].task}
         self.call_exception_handler(context)  # type: ignore[attr-defined]
-
-    def _report_blocked(self, g: G, place: CodeType, line: int) -> None:
-        if ("blocked", place.co_filename) not in self._reported:
-            self._reported.add(("blocked", place.co_filename))
-            report_blocked(g, place, line)
-
-    def _report_refusal(self, g: G, verdict: Verdict, place: CodeType, line: int, advice: str) -> None:
-        if (str(verdict), place.co_filename) not in self._reported and g.status is not DEAD:
-            self._reported.add((str(verdict), place.co_filename))
-            report_refusal(g, verdict, place, line, advice)

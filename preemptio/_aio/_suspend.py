@@ -25,11 +25,12 @@ from preemptio._core._current import current_g
 from preemptio._core._g import G
 from preemptio._core._gstatus import Gstatus
 from preemptio._errors import NotAGError, NotInstalledError
-from preemptio._log import report_abandoned
+from preemptio._log import report_abandoned, report_not_suspended
 from preemptio._preempt._suspend import Request
 
 if TYPE_CHECKING:
     from preemptio._core._hold import Hold
+    from preemptio._core._reasons import Verdict
 
 
 class SuspendState:
@@ -164,8 +165,14 @@ async def granted(loop: RuntimeLoop, request: Request, timeout: float | None) ->
         else:  # granted, and cancelled before it was told
             loop._suspends.let_go(request.g, request.hold)
         if isinstance(exc, TimeoutError):
+            loop.post(report_not_suspended, request.g, timeout, *_why(request.g))
             raise _too_late(request.g, timeout) from None
         raise
+
+
+def _why(g: G) -> tuple[Verdict | None, str]:
+    refusals = g.why_not_preempted()
+    return refusals.verdict, str(refusals)
 
 
 def _too_late(g: G, timeout: float | None) -> TimeoutError:
@@ -240,6 +247,7 @@ def _granted_to_a_thread(loop: RuntimeLoop, g: G, timeout: float | None) -> Hold
         if request.decide():
             loop.post(loop._suspends.examine)
             if isinstance(exc, TimeoutError):
+                report_not_suspended(g, timeout, *_why(g))  # here: the loop may not turn for long
                 raise _too_late(g, timeout) from None
         elif told.exception() is None:  # granted at this very moment
             loop.post(loop._suspends.let_go, g, request.hold)

@@ -92,6 +92,9 @@ class Instrument:
     def stopped(self, g: G, kind: PreemptKind | None) -> None:
         """Note that a G has given up the CPU: its status says for what, `kind` that it was preempted, and how."""
 
+    def parked(self, g: G) -> None:
+        """Note that a runnable G waits in the parked queue: it was preempted, or is of the background class."""
+
     def refused(self, g: G, verdict: Verdict, code: CodeType, lasti: int) -> None:
         """Note that a G which has used its slice cannot be stopped at this instruction. In the tick handler."""
 
@@ -144,6 +147,7 @@ class Instruments:
     readied: Hooks
     started: Hooks
     stopped: Hooks
+    parked: Hooks
     refused: Hooks
     charged: Hooks
     turn_began: Hooks

@@ -135,8 +135,7 @@ class Processor:
         self.cpu_mark = 0.0  # thread CPU time up to which G.cpu_time is charged
         self.unmetered: G | None = None  # its accounts are younger than its step; writers: open_account, settle
         self.clocked = False  # no tick here: checkpoints read the clock
-        self.clock_tick = -1
-        self.clock_start = 0.0
+        self.clock_tick, self.clock_start = -1, 0.0
         self.instruments = Instruments(self)
 
     @property
@@ -226,6 +225,7 @@ class Processor:
         if not self.parked.heap:
             self.parked.since = time.monotonic()
         self.parked.push(g, entry)
+        self.instruments.tell(self.instruments.parked, g)
         self.host.kick()
 
     def queue_step(self, step: Step) -> None:

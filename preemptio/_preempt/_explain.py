@@ -89,7 +89,7 @@ def judge(rules: SafePoints, p: Processor, g: G, frame: FrameType, *, certain: b
         verdict = rules.verdict(g, frame, certain=certain, peek=True, elsewhere=elsewhere)
     decided = _refuser(rules, verdict, frame, elsewhere=elsewhere)
     advice = advise(rules, g, verdict, frame)
-    why = verdict.doc + _note(verdict, g)
+    why = verdict.doc + note(verdict, g)
     if verdict is Verdict.SAFE and p.clocked:
         why, advice = why + NO_TICK, CHECKPOINT
     rows = ((at, whose, f"refuses: {verdict}" if at is decided else said) for at, whose, said in _frames(rules, frame))
@@ -106,7 +106,7 @@ def no_step(rules: SafePoints, frame: FrameType, why: str) -> Explanation:
 def nowhere(g: G) -> Explanation:
     """Explain a G that has no frame: it has not begun, or is over."""
     verdict = Verdict.NOT_RUNNING
-    return Explanation(verdict, g.created_at, verdict.doc + _note(verdict, g), verdict.advice, ())
+    return Explanation(verdict, g.created_at, verdict.doc + note(verdict, g), verdict.advice, ())
 
 
 def _refuser(rules: SafePoints, verdict: Verdict, frame: FrameType, *, elsewhere: bool) -> FrameType | None:
@@ -149,7 +149,7 @@ def place(frame: FrameType) -> str:
     return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_qualname}"
 
 
-def _note(verdict: Verdict, g: G) -> str:
+def note(verdict: Verdict, g: G) -> str:
     if verdict is Verdict.MASKED:
         return f" (its reason: {g.reason})" if g.reason else " (the mask of an eager task inside its step)"
     if verdict is not Verdict.NOT_RUNNING:

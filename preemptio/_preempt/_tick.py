@@ -25,8 +25,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
-from types import CodeType, FrameType
+from types import FrameType
 from typing import TYPE_CHECKING, Final
 
 from preemptio._core import _guard
@@ -44,12 +43,14 @@ from preemptio._preempt._gil import GilShare
 from preemptio._preempt._monitor import cpu_clock
 from preemptio._preempt._rescue import LOOK_SOON, Rescue
 from preemptio._preempt._seek import Seeker, Trace
+from preemptio._preempt._slow import Slow
 from preemptio._preempt._sources import NullSource, TickSource, open_source
 from preemptio._preempt._wakeups import Wakeups
 
 if TYPE_CHECKING:
     from preemptio._core._g import G
     from preemptio._core._processor import Processor
+    from preemptio._preempt._reports import Reports
     from preemptio._preempt._safepoint import SafePoints
     from preemptio._preempt._suspend import Suspends
 
@@ -94,29 +95,28 @@ class Ticker:
         rules: SafePoints,
         suspends: Suspends,
         choice: str,
-        report: Callable[[G, Verdict, CodeType, int, str], None],
-        report_blocked: Callable[[G, CodeType, int], None],
+        reports: Reports,
     ) -> None:
-        """Make a ticker that is not started; `report` tells the user of a step that stays refused."""
-        self._rescue = Rescue(p, rules, report_blocked)
+        """Make a ticker that is not started."""
+        self._rescue = Rescue(p, rules, reports.blocked)
+        self._slow = Slow(p, rules, reports)
         self._rescuing = False  # what the look decided: to set the G aside in a blocking call; writer: _overrun
         self._p = p
         self._rules = rules
         self._suspends = suspends
         self._choice = choice
-        self._report = report
+        self._reports = reports
         self._source: TickSource = NullSource()
         self._monitored = False  # the tick comes from the monitor; writer: _take
         self._clock: int | None = None  # of the loop's thread's CPU time; writer: start
-        self._wakeups = Wakeups(p.host.watch)
+        self._wakeups = Wakeups(p.host.watch, lambda *what: p.host.post(reports.signals_lost, *what))
         self._gil = GilShare()
         self._pid = os.getpid()  # written by arm: whose tasks these are
         self._seeker = Seeker(p, rules, self._found)
         self._everywhere: Everywhere | None = None
         self._period = 0.0
         self._idle = 0
-        self._refused = 0
-        self._refused_tick = -1
+        self._refused, self._refused_tick = 0, -1
         self._broken = False
         self._looking = False  # writer: on_tick
         self.refusals: dict[Verdict, int] = {}  # of all Gs since the loop was made
@@ -299,6 +299,7 @@ class Ticker:
             self._wakeups.drain()
             self._rescuing = False
             g = self._look(frame)
+            self._slow.look(frame)
             blocked = self._rescuing  # a tick after `_looking` is dropped must not change it
         except RecursionError:
             return  # the step is too deep for anything of ours; the next tick may meet it higher up
@@ -454,6 +455,5 @@ class Ticker:
             self._set_period(p.slice * stretch)
         if self._refused == REPORT_AFTER and verdict not in SHORT:
             verdict = beyond(self._rules, g, verdict, frame)
-            # The place, not the frame: until the loop comes to it that would keep the variables alive.
-            place, line = frame.f_code, frame.f_lineno
-            p.host.post(self._report, g, verdict, place, line, advise(self._rules, g, verdict, frame))
+            at = frame.f_code, frame.f_lineno  # not the frame, which would keep variables until the loop comes to it
+            p.host.post(self._reports.refused, g, verdict, *at, advise(self._rules, g, verdict, frame))

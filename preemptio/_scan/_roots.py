@@ -24,12 +24,12 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextvars import Context
-from types import FrameType, FunctionType, MethodDescriptorType, MethodType
+from types import FrameType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, Final
 
 from preemptio._compat import RELEASE
 from preemptio._core._g import place_of
+from preemptio._core._task_context import context_of
 from preemptio._preempt import _iframe
 from preemptio._scan._depths import live
 from preemptio._scan._frames import OPTIMIZED, RUN_STEP, Live, greenlet, look, values
@@ -107,16 +107,6 @@ def _task_roots(task: Any, g: G, known: set[int]) -> Iterator[Root]:
     for thing in gc.get_referents(task):
         if thing is not loop and thing is not g and type(thing) not in _OPAQUE and id(thing) not in known:
             yield Root(thing, "task")
-
-
-def context_of(task: Any) -> Context | None:
-    """Return the context in which a task runs. Its own `get_context` would tell the loop that somebody has it."""
-    for base in _mro(type(task)):
-        found = _names(base).get("get_context")
-        if type(found) is MethodDescriptorType:  # 3.12: that of the C task
-            context = found(task)
-            return context if type(context) is Context else None
-    return next((each for each in gc.get_referents(task) if type(each) is Context), None)
 
 
 def process_roots() -> Iterator[Root]:

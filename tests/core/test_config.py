@@ -27,6 +27,8 @@ DEFAULTS = {
     "trace_slow": 0.0,
     "trace_signal": "none",
     "metrics": 0,
+    "slow": 0.1,
+    "starvation": 10.0,
     "debug": DebugFlags(asyncpreemptoff=False, schedtrace=0, scheddetail=False),
 }
 
@@ -69,6 +71,9 @@ GOOD = [
     ("deny", "one.two:Class.method,one", ("one.two:Class.method", "one")),
     ("deny", "/srv/app/../jobs.py", ("/srv/jobs.py",)),
     ("deny", "one:f.<locals>.g", ("one:f.<locals>.g",)),
+    ("slow", "0", 0.0),
+    ("slow", "50ms", 0.05),
+    ("starvation", "1s", 1.0),
     ("debug", "asyncpreemptoff=1", DebugFlags(asyncpreemptoff=True)),
     ("debug", "schedtrace=1000", DebugFlags(schedtrace=1000)),
     ("debug", "schedtrace=1000, scheddetail = 1", DebugFlags(schedtrace=1000, scheddetail=True)),
@@ -107,6 +112,8 @@ BAD = [
     ("deny", "one:f()", "'f()' cannot be the __qualname__ of a function"),
     ("deny", "/", "'/' is no path to name"),
     ("deny", "one:two:three", "'two:three' cannot be the __qualname__ of a function"),
+    ("slow", "3601s", "between 0s and 3600s"),
+    ("starvation", "-1", "not a time"),
     ("debug", "asyncpreemptof=1", "known keys are asyncpreemptoff, schedtrace, scheddetail, preemptall, preemptrandom"),
     ("debug", "preemptrandom=1", "the value of preemptrandom is '1': it is not a seed and a share"),
     ("debug", "preemptrandom=1:1.5", "the share is not between 0 and 1"),

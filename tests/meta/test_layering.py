@@ -15,8 +15,9 @@ LAW = {
     "_kinds": set(),
     "_config": {"_errors", "_kinds", "_places"},
     "_compat": {"_errors"},
-    "_log": {"_core"},  # for annotations: what it speaks of are the nouns
-    "_core": {"_errors", "_config", "_compat", "_log", "_places"},
+    "_events": set(),
+    "_log": {"_events", "_core"},  # for annotations: what it speaks of are the nouns; and a task's context
+    "_core": {"_errors", "_kinds", "_config", "_compat", "_events", "_log", "_places"},
 }
 LAW["_preempt"] = LAW["_core"] | {"_core"}
 LAW["_scan"] = LAW["_preempt"] | {"_preempt"}

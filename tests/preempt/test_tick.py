@@ -11,6 +11,7 @@ import preemptio
 from preemptio._core._gstatus import RUNNING, WAITING
 from preemptio._core._headroom import NoRoomError
 from preemptio._core._reasons import PreemptKind, Verdict
+from preemptio._preempt._reports import Reports
 from preemptio._preempt._tick import (
     BACK_OFF_AFTER,
     BACK_OFF_MAX,
@@ -89,7 +90,8 @@ class Bench:
             request=self.request,
             preempt=self.preempt,
         )
-        self.ticker = Ticker(self.p, self, self, "none", print, print)
+        self.reports = Reports(0.0)
+        self.ticker = Ticker(self.p, self, self, "none", self.reports)
         self.waits = self.still_there = False
         self.set_aside = []
         self.ticker._rescue = SimpleNamespace(
@@ -368,7 +370,7 @@ class TestRefusal:
         assert bench.posted == []
         bench.tick(200)
         ((report, g, verdict, place, line, advice),) = bench.posted
-        assert (report, g, verdict, place) == (print, bench.g, Verdict.STDLIB, Bench.tick.__code__)
+        assert (report, g, verdict, place) == (bench.reports.refused, bench.g, Verdict.STDLIB, Bench.tick.__code__)
         assert line > place.co_firstlineno
         assert advice == Verdict.STDLIB.advice
 

@@ -30,6 +30,11 @@ def current():
     return fd
 
 
+def nothing_lost(full, waited):
+    """Fail: the pipe was never full."""
+    raise AssertionError((full, waited))
+
+
 class Watched:
     """A loop that watches what it is told to."""
 
@@ -56,7 +61,7 @@ def usr2():
 def test_ticks_stay_and_others_go_on(loops, usr2):
     """Whatever their order."""
     watch = Watched()
-    wakeups = Wakeups(watch)
+    wakeups = Wakeups(watch, nothing_lost)
     wakeups.take(TICK)
     (fd,) = watch.readers
     ours = current()
@@ -74,7 +79,7 @@ def test_ticks_stay_and_others_go_on(loops, usr2):
 
 def test_more_than_a_chunk_is_read(loops, usr2):
     """A long C call leaves thousands of ticks."""
-    wakeups = Wakeups(Watched())
+    wakeups = Wakeups(Watched(), nothing_lost)
     wakeups.take(TICK)
     os.write(current(), bytes((TICK,)) * 5_000)
     signal.raise_signal(usr2)
@@ -85,7 +90,7 @@ def test_more_than_a_chunk_is_read(loops, usr2):
 
 def test_what_was_not_read_goes_on_at_the_end(loops, usr2):
     """A signal just before the loop ends is still the loop's."""
-    wakeups = Wakeups(Watched())
+    wakeups = Wakeups(Watched(), nothing_lost)
     wakeups.take(TICK)
     signal.raise_signal(usr2)
     wakeups.give_back()
@@ -97,7 +102,7 @@ def test_nothing_is_taken_from_nobody():
     before = signal.set_wakeup_fd(NOBODY)
     try:
         watch = Watched()
-        wakeups = Wakeups(watch)
+        wakeups = Wakeups(watch, nothing_lost)
         wakeups.take(TICK)
         assert current() == NOBODY
         assert watch.readers == {}
@@ -109,7 +114,7 @@ def test_nothing_is_taken_from_nobody():
 
 def test_a_loop_without_readers_keeps_its_descriptor(loops):
     """It would sleep through every signal."""
-    wakeups = Wakeups(Watched(able=False))
+    wakeups = Wakeups(Watched(able=False), nothing_lost)
     wakeups.take(TICK)
     assert current() == loops[1]
     wakeups.give_back()
@@ -121,7 +126,7 @@ def test_another_descriptor_set_meanwhile_stays_and_is_stood_before_at_the_next_
     read, write = os.pipe()
     os.set_blocking(write, False)
     try:
-        wakeups = Wakeups(Watched())
+        wakeups = Wakeups(Watched(), nothing_lost)
         wakeups.take(TICK)
         signal.set_wakeup_fd(write)
         wakeups.take(TICK)
@@ -138,10 +143,41 @@ def test_another_descriptor_set_meanwhile_stays_and_is_stood_before_at_the_next_
 
 def test_no_descriptor_is_left_open(loops):
     """Loops come and go."""
-    wakeups = Wakeups(Watched())
+    wakeups = Wakeups(Watched(), nothing_lost)
     before = sorted(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else None
     for _ in range(3):
         wakeups.take(TICK)
         wakeups.give_back()
     if before is not None:
         assert len(os.listdir("/proc/self/fd")) == len(before)
+
+
+def test_a_pipe_that_was_full_is_told_of(loops, usr2):
+    """What came then is lost, and may have been anything."""
+    told = []
+    wakeups = Wakeups(Watched(), lambda *what: told.append(what))
+    wakeups.take(TICK)
+    os.write(current(), bytes((TICK,)) * (wakeups._room - 1))
+    signal.raise_signal(usr2)
+    signal.raise_signal(usr2)  # does not fit
+    wakeups.drain()
+    assert told == [("pipe", wakeups._room)]
+    assert os.read(loops[0], 10) == bytes((usr2,))
+    wakeups.drain()
+    signal.raise_signal(usr2)
+    wakeups.drain()
+    assert len(told) == 1
+    wakeups.give_back()
+
+
+def test_a_loop_that_takes_no_more_is_told_of(loops, usr2):
+    """It wakes up, but does not learn for what."""
+    told = []
+    wakeups = Wakeups(Watched(), lambda *what: told.append(what))
+    wakeups.take(TICK)
+    os.write(loops[1], bytes(wakeups._room))
+    signal.raise_signal(usr2)
+    wakeups.drain()
+    assert told == [("loop", 1)]
+    os.read(loops[0], wakeups._room)
+    wakeups.give_back()

@@ -1,6 +1,7 @@
 """Tasks and threads suspend hogs, waiting, blocked and queued tasks, stop the world, give up: nobody runs while held.
 
 PREEMPTIO_SLICE=300us
+May say: task could not be suspended
 May say: blocking call in a task
 Exit: 0
 """

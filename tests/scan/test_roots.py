@@ -13,8 +13,9 @@ import pytest
 import preemptio
 from preemptio import lowlevel
 from preemptio._aio._roots import shared_roots
+from preemptio._core._task_context import context_of
 from preemptio._preempt import _iframe
-from preemptio._scan._roots import context_of, process_roots, roots_of
+from preemptio._scan._roots import process_roots, roots_of
 from tests.scan import places
 from tests.scan.places import Thing
 

@@ -1,0 +1,120 @@
+"""Slow steps: who kept the loop from turning, for how long, and why nobody took the CPU from him.
+
+Problem. A step that cannot be preempted, one long call of C code, or a callback makes everybody else late. asyncio
+tells it in debug mode only, by timing every handle.
+
+What does not work. A clock around each step or each turn, for something that hardly ever happens. Waiting for
+enough refusals: one C call of a second is refused never, since no tick can look before it is over.
+
+What we do. The tick meets whatever runs too long; so it is the tick that compares the time with that of the last turn.
+When it is late, it notes the place, and posts one callback; when that runs the loop has turned, and how long it could
+not is known. Every further tick notes the place anew, so what is told of is where it was refused last.
+A loop for which nothing waits is not late, however long it takes: the time counts from the last tick that found it so.
+
+Invariants. One `Late` and one callback for one stretch without a turn. No frame is kept, which would keep variables.
+
+Context: `look` in the tick handler; a `Late` is read in the loop.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from preemptio._core._reasons import Verdict
+from preemptio._preempt._explain import advise, beyond, note, place
+from preemptio._preempt._whose import Whose
+
+if TYPE_CHECKING:
+    from types import CodeType, FrameType
+
+    from preemptio._core._g import G
+    from preemptio._core._processor import Processor
+    from preemptio._preempt._reports import Reports
+    from preemptio._preempt._safepoint import SafePoints
+
+
+CALLBACK: Final = "a callback of the loop, which is no task's step: only tasks are preempted"
+ONE_CALL: Final = "one call of C code, as it seems: no tick could look before it was over"
+
+
+class Late:
+    """One stretch in which the loop did not turn, as far as ticks have seen it."""
+
+    __slots__ = ("advice", "called_at", "code", "g", "place", "since", "verdict", "why")
+
+    def __init__(self, since: float) -> None:
+        """Begin it: monotonic time of the last turn."""
+        self.since = since
+        self.g: G | None = None
+        self.verdict: Verdict | None = None
+        self.code: CodeType | None = None
+        self.place = self.called_at = self.why = self.advice = ""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What is counted as the same: the file, and the reason."""
+        return str(self.verdict), "" if self.code is None else self.code.co_filename
+
+
+class Slow:
+    """One ticker's watch."""
+
+    def __init__(self, p: Processor, rules: SafePoints, reports: Reports) -> None:
+        """Start with nothing late."""
+        self._p = p
+        self._rules = rules
+        self._reports = reports
+        self._late = Late(-1.0)
+        self._quiet_at = 0.0  # when a tick last found that nothing waits
+
+    def look(self, frame: FrameType | None) -> None:
+        """Compare the time with the last turn's, now that what runs was looked at, and refused if it was."""
+        p = self._p
+        now, since = time.monotonic(), max(p.now, p.resumed_at, self._quiet_at)
+        seconds = self._reports.slow_after
+        if not seconds or frame is None or not p.active:
+            return
+        if now - since < 2 * p.slice:  # what is preempted in time comes no further
+            return
+        if p.host.quiet():
+            self._quiet_at = now
+            return
+        if now - since < seconds:
+            return
+        late = self._late
+        if late.since != since:
+            self._late = late = Late(since)
+            p.host.post(self._reports.slow, late)
+        self._note(late, frame)
+
+    def _note(self, late: Late, frame: FrameType) -> None:
+        step = self._p.step
+        late.g, rules = (None, self._rules) if step is None else (step[0], self._rules.of(step[0]))
+        at = _outward(rules, frame, lambda whose: whose is not Whose.RUNTIME) or frame
+        if (
+            at is not frame and late.code is not None
+        ):  # the runtime's own code tells nothing, and an earlier tick told more
+            return
+        users = _outward(rules, at, lambda whose: whose is Whose.USER)
+        late.code, late.place = at.f_code, place(at)
+        late.called_at = "" if users is None or users is at else place(users)
+        if late.g is None:
+            late.verdict, late.why, late.advice = Verdict.NO_OWNER, CALLBACK, Verdict.NO_OWNER.advice
+            return
+        refused = late.g._extra.last_refusal
+        if refused is None or refused[3] < late.since:
+            late.verdict, late.why, late.advice = None, ONE_CALL, Verdict.OPCODE.advice
+        else:
+            late.verdict = beyond(self._rules, late.g, refused[0], frame)
+            late.why = late.verdict.doc + note(late.verdict, late.g)
+            late.advice = advise(self._rules, late.g, late.verdict, frame)
+
+
+def _outward(rules: SafePoints, frame: FrameType, wanted: Callable[[Whose], bool]) -> FrameType | None:
+    """Return the nearest frame, from this one outward, of code that belongs to somebody wanted."""
+    at: FrameType | None = frame
+    while at is not None and not wanted(rules.ownership.whose(at)):
+        at = at.f_back
+    return at
