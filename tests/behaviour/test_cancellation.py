@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 import preemptio
-from tests.behaviour._support import LIMIT, Flag, parked, spin
+from tests.behaviour._support import Flag, limit, parked, spin
 
 pytestmark = [pytest.mark.loop, pytest.mark.asyncio]
 
@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.loop, pytest.mark.asyncio]
 def spin_until_cancelled():
     """Compute until somebody has asked this task to end."""
     task = asyncio.current_task()
-    for n in range(LIMIT):
+    for n in range(limit()):
         if task.cancelling():
             return n
     raise AssertionError("nobody cancelled this")

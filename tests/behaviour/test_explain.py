@@ -18,10 +18,10 @@ from preemptio._config import KNOBS, config
 from preemptio._core._reasons import Verdict
 from preemptio._preempt._gcfence import FENCE
 from preemptio.lowlevel import Explanation, G, Gstatus, PreemptKind, WaitReason, counters, current_g
-from tests.behaviour._support import INJECTED, Flag, parked, spin, turns
+from tests.behaviour._support import Flag, parked, spin, turns
 
 pytestmark = pytest.mark.loop
-untraced = pytest.mark.skipif(INJECTED, reason="the tracer is the innermost frame, or preempts between two lines")
+untraced = pytest.mark.uninjected("the tracer is the innermost frame, or preempts between two lines")
 
 
 def line_of(fn, below):

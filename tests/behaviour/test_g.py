@@ -101,6 +101,7 @@ async def test_read_only():
         g.cpu_time = 1.0
 
 
+@pytest.mark.uninjected("the trace function is what the ticks find")
 async def test_refusals():
     """A task that could not be stopped says how often and why."""
     g = current_g()
@@ -135,7 +136,7 @@ def plain_wait(event):
         (WaitReason.SEMAPHORE, lambda _event: asyncio.Semaphore(0).acquire()),
         (WaitReason.WAIT, lambda event: asyncio.ensure_future(asyncio.sleep(60)) and preemptio.go(plain_wait, event)),
     ],
-    ids=str,
+    ids=lambda value: str(value) if isinstance(value, WaitReason) else "made",  # no addresses: pytest-xdist compares
 )
 async def test_wait_reason(reason, make):
     """A waiting G says what for; a running one, nothing."""

@@ -228,6 +228,7 @@ async def test_nested():
     assert await preemptio.go(inner, 10) == "bottom"
 
 
+@pytest.mark.uninjected("the order of turns")
 async def test_a_bare_yield():
     """sleep(0) in a wait() gives every ready task one turn."""
     seen = []
@@ -253,7 +254,7 @@ async def test_preempted_inside():
     while not task.g.preemptions:
         await asyncio.sleep(0)
     flag.stop = True
-    assert await task
+    assert await task >= 0
 
 
 async def test_locks_and_queues():
