@@ -34,8 +34,8 @@ class Flag:
 
 
 def spin(flag, most=None):
-    """Compute without a single call until told to stop; return the number of rounds."""
-    for n in range(most or limit()):
+    """Compute without a single call until told to stop; return the number of rounds, the last included."""
+    for n in range(1, most or limit()):
         if flag.stop:
             return n
     raise AssertionError("nobody else ran while this computed")

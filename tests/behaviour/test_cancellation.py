@@ -131,6 +131,7 @@ async def test_at_a_safe_point_the_counts_are_asyncios():
     async def victim():
         task = asyncio.current_task()
         try:
+            begun.append(task)
             spin(Flag())
         except asyncio.CancelledError:
             seen.append(task.cancelling())
@@ -138,7 +139,10 @@ async def test_at_a_safe_point_the_counts_are_asyncios():
         await asyncio.sleep(0)  # must not raise: the request was taken back
         return "went on"
 
+    begun = []
     task = preemptio.go(victim, cancel="safepoint")
+    while not begun:
+        await asyncio.sleep(0)
     await parked(task)
     task.cancel()
     assert await task == "went on"

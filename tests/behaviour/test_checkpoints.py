@@ -85,6 +85,7 @@ def test_checkpoint_in_a_plain_function(run):
     run(main)
 
 
+@pytest.mark.uninjected("how long a slice is by the clock")
 def test_should_yield(run):
     """should_yield() says what checkpoint() would do: false at first, true when the slice is over, false after."""
 

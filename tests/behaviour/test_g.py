@@ -69,6 +69,7 @@ async def test_the_status_of_a_life():
     assert seen == [Gstatus.RUNNING, Gstatus.RUNNING]
 
 
+@pytest.mark.uninjected("what a task costs by the clock")
 async def test_counts_grow():
     """slices, preemptions and cpu_time of a task that computes grow; one that only waits has used next to nothing."""
     flag = Flag()

@@ -13,6 +13,7 @@ from tests.behaviour._support import rounds
 pytestmark = [pytest.mark.loop, pytest.mark.asyncio]
 
 
+@preemptio.nopreempt("a count is of one moment")
 def alive(cls):
     gc.collect()
     return sum(isinstance(thing, cls) for thing in gc.get_objects())

@@ -440,6 +440,7 @@ class TestCheck:
 class TestLoop:
     """With a timer, in a loop."""
 
+    @pytest.mark.uninjected("that a tick stops it, where a tick can")
     def test_a_hog_is_preempted(self, make_loop):
         """A loop that awaits nothing lets others run, and goes on where it was."""
         turns = []
