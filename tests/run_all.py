@@ -51,9 +51,6 @@ APART = "tests/cli tests/examples tests/neighbours tests/programs"
 SCAN = "tests/scan"
 """These walk the heap: in a process that has little on it they take a third of the time."""
 
-INJECTED = "tests/behaviour tests/core tests/preempt -m 'loop and not uninjected'"
-"""What fault injection changes: the rest has no loop, or is marked with a reason why it is off there."""
-
 STEPS = (
     Step("lint", "-m ruff check .", once=True),
     Step("format", "-m ruff format --check .", once=True),
@@ -68,13 +65,6 @@ STEPS = (
         once=True,
         limit=300,
         environ={"PYTHONASYNCIODEBUG": "1"},
-    ),
-    Step(
-        "preemptrandom",
-        f"-m pytest {INJECTED}",
-        once=True,
-        limit=300,
-        environ={"PREEMPTIO_DEBUG": "preemptrandom=1:0.05"},
     ),
     Step("cpython", "tests/cpython/run.py", limit=300),
 )

@@ -42,6 +42,7 @@ async def test_created_at(create):
     await task
 
 
+@pytest.mark.uninjected("what a task does in which turn")
 async def test_the_status_of_a_life():
     """Made: runnable; in its step: running; at an await: waiting; preempted: runnable and parked; at its end: dead."""
     flag, seen, event = Flag(), [], asyncio.Event()

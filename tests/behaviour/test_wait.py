@@ -8,7 +8,7 @@ from contextvars import ContextVar
 import pytest
 
 import preemptio
-from preemptio.lowlevel import current_g
+from preemptio.lowlevel import Gstatus, current_g
 from tests.behaviour._support import Flag, parked, spin
 
 pytestmark = [pytest.mark.loop, pytest.mark.asyncio]
@@ -155,7 +155,8 @@ async def test_cancellation_may_be_taken_back():
         return preemptio.wait(after_a_turn("went on"))
 
     task = preemptio.go(plain)
-    await parked(task)
+    while task.g.status is not Gstatus.WAITING:
+        await asyncio.sleep(0)
     task.cancel()
     assert await task == "went on"
     assert task.cancelling() == 0
