@@ -2,6 +2,7 @@
 #
 #   make test     lint, types, docs and all tests, on every CPython >= 3.11 found     (ARGS=--help for parts)
 #   make test-services   the tests that need a database: starts a PostgreSQL of its own
+#   make fault-injection   all tests with a preemption at every safe point, then at a share of them drawn by a seed
 #   make demo     watch a CPU-bound task being preempted
 #   make bench    the benchmarks, in their short form
 #   make stress   the stress run
@@ -16,13 +17,16 @@ PYTHON ?= $(shell for python in $(CANDIDATES); do \
               $$python -c '$(NEW_ENOUGH)' >/dev/null 2>&1 && echo $$python && break; done)
 RUN_ALL = $(or $(PYTHON),$(error no CPython >= 3.11 found; type: make $@ PYTHON=/path/to/python3)) tests/run_all.py
 
-.PHONY: test test-services demo bench stress clean
+.PHONY: test test-services fault-injection demo bench stress clean
 
 test:
 	@$(RUN_ALL) $(ARGS)
 
 test-services:
 	@python=$$($(RUN_ALL) --environment) && exec "$$python" tests/services/run.py $(ARGS)
+
+fault-injection:
+	@$(RUN_ALL) --fault-injection $(ARGS)
 
 demo:
 	@python=$$($(RUN_ALL) --environment) && exec "$$python" -m preemptio demo $(ARGS)

@@ -10,6 +10,7 @@ Uses the standard library only: it is what installs everything else.
 """
 
 import argparse
+import concurrent.futures
 import contextlib
 import hashlib
 import json
@@ -41,11 +42,14 @@ class Step:
     environ: dict[str, str] = field(default_factory=dict)
 
 
-HERE = "tests/behaviour tests/core tests/docs tests/meta tests/observe tests/preempt tests/scan"
+HERE = "tests/behaviour tests/core tests/docs tests/meta tests/observe tests/preempt"
 """Tests that run in pytest's own process, where a second one beside them would steal their time."""
 
 APART = "tests/cli tests/examples tests/neighbours tests/programs tests/servers"
 """Tests that mostly start a process and wait for it: two at a time."""
+
+SCAN = "tests/scan"
+"""These walk the heap: in a process that has little on it they take a third of the time."""
 
 STEPS = (
     Step("lint", "-m ruff check .", once=True),
@@ -55,10 +59,12 @@ STEPS = (
     Step("metrics-page", "-m preemptio._tools.gen_metrics --check", once=True),
     Step("events-page", "-m preemptio._tools.gen_events --check", once=True),
     Step("tests", f"-m pytest {HERE}", limit=500),
+    Step("scan", f"-m pytest {SCAN}", limit=300),
     Step("programs", f"-m pytest -n 2 {APART}", limit=400),
     Step(
         "asyncio-debug",
         "-m pytest tests/behaviour tests/core tests/observe tests/preempt -m loop",
+        once=True,
         limit=300,
         environ={"PYTHONASYNCIODEBUG": "1"},
     ),
@@ -198,7 +204,7 @@ def environ_for(step: Step) -> dict[str, str]:
 def run_step(step: Step, interpreter: Path, log: TextIO) -> tuple[str, str]:
     """Run one step, copying its output as it comes; return why it failed ("" if not) and pytest's summary."""
     process = subprocess.Popen(
-        [interpreter, *step.arguments.split()],
+        [interpreter, *shlex.split(step.arguments)],
         cwd=ROOT,
         env=environ_for(step),
         stdin=subprocess.DEVNULL,
@@ -270,17 +276,24 @@ class Report:
         return 1 if self.failures else 0
 
 
+FAULT_INJECTION = tuple(
+    Step(name, "-m pytest tests", limit=1200, environ={"PREEMPTIO_DEBUG": setting})
+    for name, setting in (("preemptall", "preemptall=1"), ("preemptrandom", "preemptrandom=1:0.05"))
+)
+"""The whole suite under fault injection, for `make fault-injection`: minutes."""
+
+
 def run_all(pythons: list[Python], steps: list[Step], report: Report) -> int:
     """Run each step on each Python it is meant for; return the exit status."""
-    for python in pythons:
-        report.heading(f"{python.name}: environment")
-        started = time.monotonic()
-        try:
-            interpreter = prepare(python, report.log)
-        except OSError as error:
+    report.heading("environments")
+    with concurrent.futures.ThreadPoolExecutor() as pool:  # pip waits for the network half of its time
+        made = [pool.submit(prepare, python, report.log) for python in pythons]
+    for python, environment in zip(pythons, made, strict=True):
+        if (error := environment.exception()) is not None:
             again = f"make test ARGS='--python {python.name[2:]}'"
-            report.record(f"{python.name}: environment", again, str(error), "", time.monotonic() - started)
+            report.record(f"{python.name}: environment", again, str(error), "", time.monotonic() - report.started)
             continue
+        interpreter = environment.result()
         for step in steps:
             if step.once and python is not pythons[0]:
                 continue
@@ -301,6 +314,8 @@ def main() -> int:
     parser.add_argument("--step", action="append", choices=names, help="only this step; may be repeated")
     only = "only make the environment of the newest version, and print its interpreter"
     parser.add_argument("--environment", action="store_true", help=only)
+    injection = "the whole suite under fault injection, on the newest version unless --python says another"
+    parser.add_argument("--fault-injection", action="store_true", help=injection)
     options = parser.parse_args()
     pythons, left_out = find_pythons()
     if options.python:
@@ -316,6 +331,8 @@ def main() -> int:
             sys.exit(f"No environment: {error}")
         return 0
     print(*left_out, *(f"testing {python.name} with {python.path}" for python in pythons), sep="\n")
+    if options.fault_injection:
+        return run_all(pythons if options.python else pythons[-1:], list(FAULT_INJECTION), Report(sys.stdout))
     steps = [step for step in STEPS if step.name in (options.step or names)]
     return run_all(pythons, steps, Report(sys.stdout))
 

@@ -27,6 +27,7 @@ from preemptio._preempt._whose import COROUTINE
 if TYPE_CHECKING:
     from preemptio._core._g import G
     from preemptio._core._processor import Processor
+    from preemptio._preempt._everywhere import Everywhere
 
 DEPTH: Final = 64
 """Frames, from the innermost outward, in which the exception may be raised."""
@@ -38,9 +39,10 @@ EVENTS: Final = 16
 class Delivery(OwnTracer):
     """One exception on its way into one step."""
 
-    def __init__(self, p: Processor, g: G, exc: BaseException) -> None:
-        """Carry `exc` to the G that runs on `p`."""
+    def __init__(self, p: Processor, g: G, exc: BaseException, everywhere: Everywhere | None = None) -> None:
+        """Carry `exc` to the G that runs on `p`, in the place of fault injection if that is on."""
         self._p = p
+        self._everywhere = everywhere
         self._g = g
         self._exc = exc
         self._tick = p.schedtick
@@ -53,8 +55,8 @@ class Delivery(OwnTracer):
         return isinstance(getattr(sys.gettrace(), "__self__", None), Delivery)
 
     def arm(self, frame: FrameType) -> bool:
-        """Begin to trace the step from `frame` outward; False when somebody else traces."""
-        if tracer_installed():
+        """Begin to trace the step from `frame` outward; False when somebody else than fault injection traces."""
+        if tracer_installed() and (self._everywhere is None or not self._everywhere.traces):
             return False
         at: FrameType | None = frame
         while at is not None and len(self._frames) < DEPTH:
@@ -79,6 +81,8 @@ class Delivery(OwnTracer):
             frame.f_trace_opcodes = False
             frame.f_trace = None
         self._frames.clear()
+        if self._everywhere is not None:
+            self._everywhere.resume()
 
     def _on_event(self, frame: FrameType, event: str, _arg: object) -> Any:
         if self._p.schedtick != self._tick or self._p.carrier is None:

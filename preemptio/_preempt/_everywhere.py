@@ -9,9 +9,12 @@ survives that survives every tick. The seeded variant reaches the same places wi
 come to an end.
 
 Invariants. The places are those where a tick could stop the G, and no others: same ladder, same door. Stands aside for
-other people's tracers as seeking does, and comes back at the next start of the loop only.
+other people's tracers as seeking does. A cancellation that is raised in a G by a trace function takes its place
+meanwhile (_deliver.py), and the interpreter removes a trace function that raises: it is put back by the next G that
+comes back to a place where it was stopped, and by the next tick.
 
-Context: the trace callback, in whatever greenlet runs; `start` and `stop` in the loop's thread.
+Context: the trace callback, in whatever greenlet runs; `start` and `stop` in the loop's thread; `follow` in the tick
+handler.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ from preemptio._log import report_internal
 from preemptio._preempt._opcodes import at_safe_opcode
 from preemptio._preempt._seek import Trace
 from preemptio._preempt._tracers import OwnTracer, tracer_installed
-from preemptio._preempt._whose import Whose
+from preemptio._preempt._whose import COROUTINE, Whose
 
 if TYPE_CHECKING:
     from preemptio._core._g import G
@@ -54,16 +57,41 @@ class Everywhere(OwnTracer):
         self._share = share
         self._draw = random.Random(seed).random  # noqa: S311 - to be repeatable is the point
         self._last: dict[FrameType, int] = {}  # where each traced frame was last
+        self._on = False  # writers: start, stop
         self.stops = 0
 
     def start(self) -> None:
         """Install the trace function, unless somebody else traces."""
-        if not tracer_installed():
+        self._on = True
+        self.resume()
+
+    def resume(self) -> None:
+        """Install it again, if it is on and nobody else traces."""
+        if self._on and not tracer_installed():
             sys.settrace(self._on_event)
+
+    @property
+    def traces(self) -> bool:
+        """Whether the trace function is the one that is installed."""
+        return sys.gettrace() == self._on_event
+
+    def follow(self, frame: FrameType) -> None:
+        """Install it again in a step that stands at `frame`, where a tick has found it removed."""
+        if tracer_installed() or not self._on:
+            return
+        at: FrameType | None = frame
+        while at is not None and self._p.step is not None:
+            if at.f_trace is None and self._rules.ownership.whose(at) is not Whose.RUNTIME:
+                at.f_trace = self._on_event
+            if at.f_code.co_flags & COROUTINE:
+                break
+            at = at.f_back
+        self.resume()
 
     def stop(self) -> None:
         """Remove it."""
-        if sys.gettrace() == self._on_event:
+        self._on = False
+        if self.traces:
             sys.settrace(None)
         self._last.clear()
 
@@ -86,19 +114,25 @@ class Everywhere(OwnTracer):
             if event == "return":
                 self._last.pop(frame, None)
         if candidate and (self._share >= 1 or self._draw() < self._share):
-            self._stop(step[0], frame)
+            after = self._stop(step[0], frame)
+            if after is not None:
+                return after
         return self._on_event
 
-    def _stop(self, g: G, frame: FrameType) -> None:
+    def _stop(self, g: G, frame: FrameType) -> Trace | None:
+        """Take the CPU from the G if the rules agree; return what traces the frame then, if not we."""
         p = self._p
         if g.status is not RUNNING:
-            return
+            return None
         try:
             verdict = Verdict.MASKED if p.masked(g) else self._rules.verdict(g, frame, certain=True)
         except Exception as exc:  # the frame below is the user's: an error of ours must not surface there
             p.host.post(report_internal, "preemptall", exc)
-            return
-        if verdict is Verdict.SAFE:
-            self.stops += 1
-            p.request(g)
-            sys.call_tracing(self._stop_here, (g, frame))
+            return None
+        if verdict is not Verdict.SAFE:
+            return None
+        self.stops += 1
+        p.request(g)
+        after: Trace | None = sys.call_tracing(self._stop_here, (g, frame))
+        self.resume()
+        return after

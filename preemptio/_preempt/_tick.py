@@ -297,6 +297,8 @@ class Ticker:
         self._looking = True
         try:
             self._wakeups.drain()
+            if self._everywhere is not None and frame is not None:
+                self._everywhere.follow(frame)
             self._rescuing = False
             g = self._look(frame)
             self._slow.look(frame)
@@ -411,9 +413,9 @@ class Ticker:
             extra.async_safe_point = False
         if exc is None:
             if torn and section is not None:  # there is no handler in the way: see _restart.py
-                raise section.restart(extra, None if self._everywhere is None else self._everywhere.start)
+                raise section.restart(extra, None if self._everywhere is None else self._everywhere.resume)
             return None
-        delivery = Delivery(self._p, g, exc)
+        delivery = Delivery(self._p, g, exc, self._everywhere)
         self._looking = True  # a tick in between would begin a search in the same frames, and the delivery miss them
         try:
             armed = delivery.arm(frame)

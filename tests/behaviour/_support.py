@@ -4,11 +4,20 @@ import asyncio
 
 import preemptio
 
-INJECTED = preemptio.config.debug.preemptall or bool(preemptio.config.debug.preemptrandom)
-"""Whether every line is traced: then a round takes a hundred times as long, and a task may be parked anywhere."""
 
-LIMIT = 200_000 if INJECTED else 50_000_000
-"""Rounds after which a computation gives up: a test whose hog is never interrupted fails instead of hanging."""
+def injected():
+    """Return whether every line is traced: then a round takes a hundred times as long; see tests/conftest.py."""
+    return preemptio.config.debug.preemptall or bool(preemptio.config.debug.preemptrandom)
+
+
+def limit():
+    """Rounds after which a computation gives up: a test whose hog is never interrupted fails instead of hanging."""
+    return 200_000 if injected() else 50_000_000
+
+
+def rounds(n):
+    """Return how many rounds take as long as n of them do without fault injection, or nearly."""
+    return max(n // 200, 1) if injected() else n
 
 
 class Flag:
@@ -24,9 +33,9 @@ class Flag:
         self.stop = True
 
 
-def spin(flag, limit=LIMIT):
-    """Compute without a single call until told to stop; return the number of rounds."""
-    for n in range(limit):
+def spin(flag, most=None):
+    """Compute without a single call until told to stop; return the number of rounds, the last included."""
+    for n in range(1, most or limit()):
         if flag.stop:
             return n
     raise AssertionError("nobody else ran while this computed")

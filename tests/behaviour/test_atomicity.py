@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 import preemptio
-from tests.behaviour._support import preempted
+from tests.behaviour._support import preempted, rounds
 
 pytestmark = [pytest.mark.loop, pytest.mark.asyncio]
 
@@ -31,24 +31,24 @@ async def run_two(fn, account):
 
 async def test_read_modify_write():
     """An addition to shared state that is read and written in two statements loses nothing."""
-    rounds = 1_000_000
+    times_each = rounds(1_000_000)
 
     def add(account, _me):
-        for _ in range(rounds):
+        for _ in range(times_each):
             value = account.b
             value = value + 1
             account.b = value
 
     account = Account()
     times = await run_two(add, account)
-    assert account.b == 2 * rounds * times
+    assert account.b == 2 * times_each * times
 
 
 async def test_check_then_act():
     """Between a check and the act that depends on it nobody else gets in; no transfer is torn."""
 
     def transfer(account, me):
-        for n in range(600_000):
+        for n in range(rounds(600_000)):
             if account.busy:
                 raise AssertionError("somebody is inside")
             account.busy = True
@@ -71,7 +71,7 @@ async def test_calls_of_c_functions_are_straight_line():
     """Calls of built-in functions between check and act do not open a gap either."""
 
     def take(account, me):
-        for _ in range(120_000):
+        for _ in range(rounds(120_000)):
             length = len(account.log)
             account.log.append(me)
             if account.log.pop() != me or len(account.log) != length:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 import preemptio
-from tests.behaviour._support import LIMIT, Flag, parked, spin
+from tests.behaviour._support import Flag, limit, parked, spin
 
 pytestmark = [pytest.mark.loop, pytest.mark.asyncio]
 
@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.loop, pytest.mark.asyncio]
 def spin_until_cancelled():
     """Compute until somebody has asked this task to end."""
     task = asyncio.current_task()
-    for n in range(LIMIT):
+    for n in range(limit()):
         if task.cancelling():
             return n
     raise AssertionError("nobody cancelled this")
@@ -131,6 +131,7 @@ async def test_at_a_safe_point_the_counts_are_asyncios():
     async def victim():
         task = asyncio.current_task()
         try:
+            begun.append(task)
             spin(Flag())
         except asyncio.CancelledError:
             seen.append(task.cancelling())
@@ -138,7 +139,10 @@ async def test_at_a_safe_point_the_counts_are_asyncios():
         await asyncio.sleep(0)  # must not raise: the request was taken back
         return "went on"
 
+    begun = []
     task = preemptio.go(victim, cancel="safepoint")
+    while not begun:
+        await asyncio.sleep(0)
     await parked(task)
     task.cancel()
     assert await task == "went on"

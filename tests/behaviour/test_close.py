@@ -10,7 +10,7 @@ from greenlet import GreenletExit
 
 import preemptio
 from preemptio._core._carrier import Carrier
-from tests.behaviour._support import LIMIT, Flag, parked, spin
+from tests.behaviour._support import Flag, limit, parked, spin
 
 pytestmark = pytest.mark.loop
 
@@ -29,9 +29,11 @@ def no_carrier_left(caplog):
     assert len(carriers()) == before
 
 
-def start(loop, *functions):
+def start(loop, *functions, begun=lambda: True):
     async def begin():
         tasks = [preemptio.go(fn) for fn in functions]
+        while not begun():
+            await asyncio.sleep(0)
         await parked(*tasks)
         return tasks
 
@@ -40,10 +42,11 @@ def start(loop, *functions):
 
 def test_finally_blocks_run(make_loop):
     """close() raises GreenletExit where each parked task stands: its `finally` blocks run."""
-    ended = []
+    begun, ended = [], []
 
     def hog(n):
         try:
+            begun.append(n)
             spin(Flag())
         except GreenletExit:
             ended.append(n)
@@ -52,7 +55,7 @@ def test_finally_blocks_run(make_loop):
             ended.append(-n)
 
     loop = make_loop()
-    start(loop, *(lambda n=n: hog(n) for n in (1, 2, 3)))
+    start(loop, *(lambda n=n: hog(n) for n in (1, 2, 3)), begun=lambda: len(begun) == 3)
     assert not ended
     loop.close()
     assert sorted(ended) == [-3, -2, -1, 1, 2, 3]
@@ -156,7 +159,7 @@ def test_run_gives_up_on_what_cannot_be_ended(make_loop):
 
     def stubborn():
         flag = Flag()
-        for _ in range(LIMIT):
+        for _ in range(limit()):
             try:
                 spin(flag)
             except asyncio.CancelledError:

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 import preemptio
-from tests.behaviour._support import LIMIT, Flag, parked, spin, turns
+from tests.behaviour._support import Flag, limit, parked, rounds, spin, turns
 
 pytestmark = [pytest.mark.loop, pytest.mark.asyncio]
 
@@ -20,7 +20,7 @@ async def test_isolated():
     hogs = []
 
     def hog(n):
-        for round_ in range(LIMIT):
+        for round_ in range(limit()):
             VAR.set((n, round_))
             for _ in range(100):
                 pass
@@ -136,15 +136,15 @@ async def test_two_that_compute_in_one_context(problems):
     context, _, _ = share(problems)
 
     async def hog():
-        rounds = 0
+        done = 0
         for _ in range(3):
-            for _ in range(150_000):
-                rounds += 1
+            for _ in range(rounds(150_000)):
+                done += 1
             await asyncio.sleep(0)
-        return rounds
+        return done
 
     tasks = [preemptio.go(hog, context=context) for _ in range(2)]
-    assert await asyncio.gather(*tasks) == [450_000] * 2
+    assert await asyncio.gather(*tasks) == [3 * rounds(150_000)] * 2
     assert any(task.g.preemptions for task in tasks)
 
 

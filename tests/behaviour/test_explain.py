@@ -18,10 +18,9 @@ from preemptio._config import KNOBS, config
 from preemptio._core._reasons import Verdict
 from preemptio._preempt._gcfence import FENCE
 from preemptio.lowlevel import Explanation, G, Gstatus, PreemptKind, WaitReason, counters, current_g
-from tests.behaviour._support import INJECTED, Flag, parked, spin, turns
+from tests.behaviour._support import Flag, parked, spin, turns
 
-pytestmark = pytest.mark.loop
-untraced = pytest.mark.skipif(INJECTED, reason="the tracer is the innermost frame, or preempts between two lines")
+pytestmark = [pytest.mark.loop, pytest.mark.uninjected("where exactly a task stands")]
 
 
 def line_of(fn, below):
@@ -405,7 +404,6 @@ def test_at_a_debuggers_prompt():
     assert [row.remark for row in said[0].frames] == ["may be stopped", "owns the step"]
 
 
-@untraced
 def test_it_changes_nothing(make_loop):
     """Neither status, mask, request and counts of the G, nor the trace function, nor a fence that was torn down."""
 
@@ -552,7 +550,6 @@ class TestCounters:
             loop.close()
 
 
-@untraced
 def test_the_log_gives_the_same_advice(site, make_loop):
     """A coroutine of a library that computes is reported once, with the package to type."""
     (site / "plain_lib.py").write_text(

@@ -7,7 +7,11 @@ import pytest
 import preemptio
 from tests.behaviour._support import Flag, parked, spin, turns
 
-pytestmark = [pytest.mark.loop, pytest.mark.asyncio]
+pytestmark = [
+    pytest.mark.loop,
+    pytest.mark.asyncio,
+    pytest.mark.uninjected("how the CPU is shared by the clock"),
+]
 
 
 async def test_ping_pong_beside_hogs():

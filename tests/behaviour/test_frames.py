@@ -7,7 +7,7 @@ import pytest
 
 import preemptio
 from preemptio.lowlevel import current_g
-from tests.behaviour._support import LIMIT, Flag, parked, spin, turns
+from tests.behaviour._support import Flag, limit, parked, rounds, spin, turns
 
 pytestmark = [pytest.mark.loop, pytest.mark.asyncio]
 
@@ -20,7 +20,7 @@ async def test_the_handled_exception_is_the_tasks_own():
         try:
             raise KeyError(n)
         except KeyError as exc:
-            for _ in range(LIMIT):
+            for _ in range(limit()):
                 assert sys.exc_info()[1] is exc
                 if flag.stop:
                     break
@@ -113,12 +113,12 @@ async def test_generators_and_sort_keys():
 
     def numbers():
         for n in range(50):
-            for _ in range(2000):
+            for _ in range(rounds(2000)):
                 pass
             yield n
 
     def key(n):
-        for _ in range(2000):
+        for _ in range(rounds(2000)):
             pass
         return -n
 

@@ -42,6 +42,7 @@ async def test_created_at(create):
     await task
 
 
+@pytest.mark.uninjected("what a task does in which turn")
 async def test_the_status_of_a_life():
     """Made: runnable; in its step: running; at an await: waiting; preempted: runnable and parked; at its end: dead."""
     flag, seen, event = Flag(), [], asyncio.Event()
@@ -69,6 +70,7 @@ async def test_the_status_of_a_life():
     assert seen == [Gstatus.RUNNING, Gstatus.RUNNING]
 
 
+@pytest.mark.uninjected("what a task costs by the clock")
 async def test_counts_grow():
     """slices, preemptions and cpu_time of a task that computes grow; one that only waits has used next to nothing."""
     flag = Flag()
@@ -101,6 +103,7 @@ async def test_read_only():
         g.cpu_time = 1.0
 
 
+@pytest.mark.uninjected("the trace function is what the ticks find")
 async def test_refusals():
     """A task that could not be stopped says how often and why."""
     g = current_g()
@@ -135,7 +138,7 @@ def plain_wait(event):
         (WaitReason.SEMAPHORE, lambda _event: asyncio.Semaphore(0).acquire()),
         (WaitReason.WAIT, lambda event: asyncio.ensure_future(asyncio.sleep(60)) and preemptio.go(plain_wait, event)),
     ],
-    ids=str,
+    ids=lambda value: str(value) if isinstance(value, WaitReason) else "made",  # no addresses: pytest-xdist compares
 )
 async def test_wait_reason(reason, make):
     """A waiting G says what for; a running one, nothing."""

@@ -50,7 +50,7 @@ def test_on_a_running_loop():
         await turns(1)
         await parked(tasks[0])
         flag.stop = True
-        assert all(await asyncio.gather(*tasks))
+        assert None not in await asyncio.gather(*tasks)
         return await hog_is_preempted()
 
     assert asyncio.run(main())

@@ -102,6 +102,7 @@ def test_the_sources_of_ticks(make_loop, source):
     loop.close()
 
 
+@pytest.mark.uninjected("nobody stops the task")
 def test_no_source(make_loop):
     """Without a tick checkpoints read the clock, and nothing else is interrupted."""
     seen = []

@@ -11,6 +11,7 @@ from tests.behaviour._support import Flag, parked, spin
 pytestmark = [pytest.mark.loop, pytest.mark.asyncio]
 
 
+@pytest.mark.uninjected("the order of turns")
 async def test_nobody_runs_inside():
     """However long it computes, a task inside nopreempt() is not interrupted; behind it, it gives way at once."""
     seen = []

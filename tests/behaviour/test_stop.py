@@ -93,6 +93,7 @@ def test_stop_by_a_task_that_was_preempted(loop):
     assert loop.run_until_complete(task) == "went on to the end of its step"
 
 
+@pytest.mark.uninjected("the order of turns")
 def test_stop_runs_what_was_ready(base, make_loop):
     """What still runs in the turn of stop(), and what waits for the next run, is the same as on the stock loop."""
 

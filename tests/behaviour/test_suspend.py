@@ -40,6 +40,7 @@ class TestWhereItStands:
         assert await task is True
         assert not task.g.suspended
 
+    @pytest.mark.uninjected("the order of turns")
     async def test_one_that_has_its_step_in_the_queue(self):
         """A new one, and one that has been woken: the step stays where it is, and is not run."""
         ran = []
@@ -155,13 +156,16 @@ class TestMeanwhile:
     async def test_a_timeout(self):
         """It expires by the clock, and ends the task when that goes on."""
 
+        deadline = asyncio.timeout(None)
+
         async def body():
-            async with asyncio.timeout(0.001):
+            async with deadline:
                 await asyncio.sleep(60)
 
         task = asyncio.create_task(body())
         await until_waiting(task)
         async with preemptio.suspended(task):
+            deadline.reschedule(asyncio.get_running_loop().time() + 0.001)
             await asyncio.sleep(0.01)
             assert not task.done()
         with pytest.raises(TimeoutError):
@@ -329,7 +333,8 @@ class TestEachOther:
                 await turns(3 * inside)
                 assert state.dead or state.g.suspended
 
-        tasks += [asyncio.create_task(body(me)) for me in (0, 1)]
+        with preemptio.nopreempt("both begin when both are there"):
+            tasks += [asyncio.create_task(body(me)) for me in (0, 1)]
         await asyncio.gather(*tasks)
 
     async def test_an_eager_child_and_its_parent(self):
@@ -365,7 +370,8 @@ class TestEachOther:
                     await asyncio.sleep(0)
                 await asyncio.sleep(0)
 
-        tasks += [asyncio.create_task(body(n)) for n in range(7)]
+        with preemptio.nopreempt("they begin when all are there"):
+            tasks += [asyncio.create_task(body(n)) for n in range(7)]
         await asyncio.gather(*tasks)
 
 
@@ -374,14 +380,15 @@ class TestForgotten:
 
     async def test_its_owner_ends(self):
         """Then it is given back, and that is reported."""
-        kept = []
+        kept, event = [], asyncio.Event()
 
         async def forgets():
             kept.append(await preemptio.suspend_g(task))
 
         with structlog.testing.capture_logs() as said:
-            task = asyncio.create_task(asyncio.sleep(0))
+            task = asyncio.create_task(event.wait())
             await asyncio.create_task(forgets())
+            event.set()
             await task
             assert kept[0].over
             await turns(3)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.behaviour._support import LIMIT, Flag, parked, preempted, spin
+from tests.behaviour._support import Flag, limit, parked, preempted, rounds, spin
 
 pytestmark = [pytest.mark.loop, pytest.mark.asyncio]
 
@@ -19,8 +19,8 @@ async def compute(n):
 async def test_every_result():
     """A group waits for all of its computing members and has each one's result."""
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(compute(400_000 + n)) for n in range(4)]
-    assert [task.result() for task in tasks] == [sum(range(400_000 + n)) for n in range(4)]
+        tasks = [group.create_task(compute(rounds(400_000) + n)) for n in range(4)]
+    assert [task.result() for task in tasks] == [sum(range(rounds(400_000) + n)) for n in range(4)]
     assert all(preempted(task) for task in tasks)
 
 
@@ -31,7 +31,7 @@ async def test_nested():
     async def branch(name):
         async with asyncio.TaskGroup() as group:
             for n in range(3):
-                group.create_task(compute(100_000 + n))
+                group.create_task(compute(rounds(100_000) + n))
         ended.append(name)
 
     async with asyncio.TaskGroup() as group:
@@ -47,7 +47,7 @@ async def test_the_body_fails_while_members_compute():
 
     async def victim():
         task = asyncio.current_task()
-        for _ in range(LIMIT):
+        for _ in range(limit()):
             if task.cancelling():
                 break
         await asyncio.sleep(0)

@@ -54,11 +54,13 @@ async def hog_gives_way():
     return dict(task.g.preemptions)
 
 
+@pytest.mark.uninjected("who stops the task")
 def test_checkpoints_work(make_loop):
     """A task that calls checkpoint() gives way by the clock."""
     assert in_thread(make_loop, hog_gives_way)().keys() == {PreemptKind.SYNC}
 
 
+@pytest.mark.uninjected("nobody stops the task")
 def test_no_ticks(make_loop):
     """A task without checkpoints keeps the CPU until it awaits."""
 
@@ -74,6 +76,7 @@ def test_no_ticks(make_loop):
     assert in_thread(make_loop, main)() == ([1], {})
 
 
+@pytest.mark.uninjected("who stops the task")
 def test_beside_a_loop_in_the_main_thread(make_loop):
     """Ticks of the main thread's loop preempt its own tasks only, checkpoints of the other thread its own only."""
 

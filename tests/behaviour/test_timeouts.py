@@ -6,7 +6,7 @@ import math
 import pytest
 
 import preemptio
-from tests.behaviour._support import LIMIT, Flag, parked, spin
+from tests.behaviour._support import Flag, limit, parked, spin
 
 pytestmark = [pytest.mark.loop, pytest.mark.asyncio]
 
@@ -16,14 +16,14 @@ async def test_asyncios_comes_at_the_first_await():
     task = asyncio.current_task()
     reached = False
     with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.005) as limit:
-            for _ in range(LIMIT):
+        async with asyncio.timeout(0.005) as deadline:
+            for _ in range(limit()):
                 if task.cancelling():
                     break
             reached = True
             await asyncio.sleep(0)
     assert reached
-    assert limit.expired()
+    assert deadline.expired()
     assert task.cancelling() == 0
 
 
@@ -118,6 +118,8 @@ async def test_cancelled_from_outside_it_is_no_timeout():
             spin(Flag())
 
     task = preemptio.go(victim, cancel="safepoint")
+    while not limits:
+        await asyncio.sleep(0)
     await parked(task)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -132,12 +134,16 @@ async def test_cancelled_from_outside_and_expired():
     async def victim():
         task = asyncio.current_task()
         try:
-            async with preemptio.timeout(0.005) as limit:
+            async with preemptio.timeout(0.1) as limit:  # long after the cancellation
+                begun.append(limit)
                 spin(Flag())
         finally:
             seen.append((limit.expired, task.cancelling()))
 
+    begun = []
     task = asyncio.create_task(victim())
+    while not begun:
+        await asyncio.sleep(0)
     await parked(task)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

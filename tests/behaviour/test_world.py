@@ -22,13 +22,15 @@ async def test_nobody_else_runs():
 
     with Flag() as flag:
         hog, ticking = preemptio.go(spin, flag), asyncio.create_task(ticks())
-        sleeping = asyncio.create_task(asyncio.sleep(0.001))
+        due = asyncio.Event()
+        sleeping = asyncio.create_task(due.wait())
         await parked(hog)
         async with preemptio.stop_the_world("test"):
             others = [g for g in all_gs() if g is not current_g()]
             assert others
             assert all(g.status.scanned for g in others)
             before, slices = len(ran), hog.g.slices
+            due.set()
             await asyncio.sleep(0.02)
             assert (len(ran), hog.g.slices, sleeping.done()) == (before, slices, False)
         await sleeping
@@ -57,6 +59,7 @@ async def test_what_is_born_meanwhile():
     assert sorted(ran) == ["body", "callback"]
 
 
+@pytest.mark.uninjected("the order in which they come")
 async def test_one_after_the_other():
     """Those who stop the world wait for their turn, in the order in which they came."""
     order, inside = [], []

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.run_all import APART, HERE
+from tests.run_all import APART, HERE, SCAN
 
 TESTS = Path(__file__).parents[1]
 
@@ -10,4 +10,4 @@ TESTS = Path(__file__).parents[1]
 def test_every_folder_is_run():
     """A folder of tests that no step names would never run. The two others have commands of their own."""
     folders = {path.parent.relative_to(TESTS).parts[0] for path in TESTS.glob("*/**/test_*.py")}
-    assert {f"tests/{name}" for name in folders} == {*HERE.split(), *APART.split()}
+    assert {f"tests/{name}" for name in folders} == {*HERE.split(), *SCAN.split(), *APART.split()}

@@ -8,7 +8,7 @@ from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 import preemptio
-from tests.behaviour._support import LIMIT, Flag, parked, preempted, spin
+from tests.behaviour._support import Flag, limit, parked, preempted, spin
 
 ACCOUNTS = 4
 EACH = 100
@@ -119,7 +119,7 @@ def until_refused(verdict):
 
 def compute_until(reached):
     """Compute, and now and then ask; most ticks find the computation, and not the question."""
-    for _ in range(LIMIT // 1000):
+    for _ in range(limit() // 1000):
         for _ in range(1000):
             pass
         if reached():

@@ -16,7 +16,7 @@ from preemptio._preempt._gil import GilShare
 from preemptio._preempt._monitor import REQUESTS, MonitorSource, Requests
 from preemptio._preempt._sources import NullSource, open_source
 from preemptio.lowlevel import PreemptKind, Verdict
-from tests.behaviour._support import INJECTED, Flag, parked, spin, turns
+from tests.behaviour._support import Flag, parked, spin, turns
 
 TOOL_312 = pytest.mark.skipif(not _monitor.AVAILABLE, reason="sys.monitoring is new in CPython 3.12")
 
@@ -267,7 +267,7 @@ class TestSource:
 
 
 @TOOL_312
-@pytest.mark.skipif(INJECTED, reason="every line is traced")
+@pytest.mark.uninjected("the trace function is not the monitor's")
 class TestLoop:
     """A loop outside the main thread."""
 

@@ -166,6 +166,9 @@ ENDS = [
 ]
 
 
+SLOW = re.compile("(a+)+b")
+
+
 class TestOnThisPython:
     """A real timer, real loops."""
 
@@ -217,7 +220,7 @@ class TestOnThisPython:
     @pytest.mark.parametrize(
         "call",
         [
-            lambda: re.compile("(a+)+b").match("a" * 64),  # polls for signals inside the match
+            lambda: SLOW.match("a" * 64),  # polls for signals inside the match
             lambda: pow(3, 1 << 30),
             lambda: int("7" * 4000) ** (1 << 18),
         ],
@@ -229,12 +232,13 @@ class TestOnThisPython:
         said = []
 
         def handler(_signum, frame):
-            assert frame.f_code is code
-            said.append(at_safe_opcode(code, frame.f_lasti))
-            raise EnoughError
+            if frame.f_code is code and frame.f_lasti >= inside:  # a busy machine may not have come so far
+                said.append(at_safe_opcode(code, frame.f_lasti))
+                raise EnoughError
 
+        inside = max(at.offset for at in dis.get_instructions(code) if at.opname.startswith(("CALL", "BINARY_OP")))
         before = signal.signal(signal.SIGALRM, handler)
-        signal.setitimer(signal.ITIMER_REAL, 0.005)
+        signal.setitimer(signal.ITIMER_REAL, 0.005, 0.005)
         try:
             with pytest.raises(EnoughError):
                 call()

@@ -324,6 +324,7 @@ class TestTask:
 
         preemptio.run(main())
 
+    @pytest.mark.uninjected("a task that was stopped carries more")
     def test_a_task_without_a_policy_carries_nothing(self):
         """Its G has no second half for it."""
 

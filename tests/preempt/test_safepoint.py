@@ -103,6 +103,7 @@ def test_off():
     assert in_a_task(lambda: ask(async_off=True)) is Verdict.OFF
 
 
+@pytest.mark.uninjected("a task that has not begun yet")
 def test_not_running():
     """A G that is not in its step, or half-way out of it."""
 
@@ -302,6 +303,7 @@ def ask_denied(**knobs):
     return ask(**knobs)
 
 
+@pytest.mark.uninjected("it is not begun again")
 def test_restart():
     """In the last statement of a restartable function, and below a `try` or `with`. More: test_restart.py."""
 

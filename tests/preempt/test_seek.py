@@ -222,6 +222,7 @@ class TestSearch:
 class TestPreemption:
     """With a signal, in a loop."""
 
+    @pytest.mark.uninjected("that a search begins and ends")
     def test_a_step_that_lives_in_c_calls_is_preempted(self, make_loop):
         """json of medium objects: nearly every tick meets it inside a call."""
         rows = [{"id": n, "name": f"row {n}", "values": list(range(20))} for n in range(60)]

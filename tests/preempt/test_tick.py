@@ -18,6 +18,7 @@ from preemptio._preempt._tick import (
     FLOOR,
     HOPELESS,
     IDLE_TICKS,
+    IN_A_CALL,
     REPORT_AFTER,
     STRETCH,
     TARGET,
@@ -224,7 +225,7 @@ class TestBlocked:
         bench.tick()
         assert bench.set_aside == [bench.g]
 
-    @pytest.mark.parametrize("verdict", set(Verdict) - {Verdict.OPCODE, Verdict.STDLIB, Verdict.SAFE})
+    @pytest.mark.parametrize("verdict", [it for it in Verdict if it not in (*IN_A_CALL, Verdict.SAFE)])
     def test_is_left_alone_where_the_place_is_refused_for_another_reason(self, verdict):
         """A mask, a debugger, an import: the rules stand."""
         bench = Bench(verdict)
@@ -440,6 +441,7 @@ class TestCheck:
 class TestLoop:
     """With a timer, in a loop."""
 
+    @pytest.mark.uninjected("that a tick stops it, where a tick can")
     def test_a_hog_is_preempted(self, make_loop):
         """A loop that awaits nothing lets others run, and goes on where it was."""
         turns = []
