@@ -24,9 +24,7 @@ from preemptio._events import EVENTS
 from preemptio._log import Repeats
 from preemptio._tools import gen_events
 from preemptio.lowlevel import current_g
-from tests.behaviour._support import INJECTED, Flag, parked, spin, turns
-
-untraced = pytest.mark.skipif(INJECTED, reason="every step is slow where every line is traced")
+from tests.behaviour._support import Flag, parked, spin, turns
 
 
 @pytest.fixture
@@ -106,7 +104,7 @@ def test_what_stays_noisy_is_said_ever_more_rarely():
 # Slow steps.
 
 
-@untraced
+@pytest.mark.uninjected
 def test_a_slow_step(make_loop, said):
     """Is told of with who, where, how long, and what refused it, when another task had to wait."""
 
@@ -124,7 +122,7 @@ def test_a_slow_step(make_loop, said):
     assert entry["seconds"] == entry["worst"] >= 0.03
 
 
-@untraced
+@pytest.mark.uninjected
 def test_a_slow_call_of_c_code(make_loop, said):
     """No tick can look before it is over; the one that comes then tells."""
 
@@ -142,7 +140,7 @@ def test_a_slow_call_of_c_code(make_loop, said):
     assert "preemptio.blocking" in entry["advice"]
 
 
-@untraced
+@pytest.mark.uninjected
 def test_a_slow_callback(make_loop, base, said):
     """Is no task's."""
     if base is not asyncio.SelectorEventLoop:
@@ -161,7 +159,7 @@ def test_a_slow_callback(make_loop, base, said):
     assert "callback" in entry["why"]
 
 
-@untraced
+@pytest.mark.uninjected
 def test_a_slow_step_in_library_code_names_the_line_that_leads_there(make_loop, said):
     """`where` is the library's, `called_at` the program's."""
     text = json.dumps([0] * 50_000)
@@ -182,7 +180,7 @@ def test_a_slow_step_in_library_code_names_the_line_that_leads_there(make_loop, 
     assert re.fullmatch(r".*test_events\.py:\d+ in .*main", entry["called_at"])
 
 
-@untraced
+@pytest.mark.uninjected
 def test_nobody_is_late_where_nothing_waits(make_loop, said):
     """A task that has the loop to itself may compute; and 0 watches nothing."""
 
@@ -200,7 +198,7 @@ def test_nobody_is_late_where_nothing_waits(make_loop, said):
     assert of(said, "slow step") == []
 
 
-@untraced
+@pytest.mark.uninjected
 def test_a_place_that_stays_slow_is_counted(make_loop, said):
     """Ten times make two events, and the second has the worst of them."""
 
@@ -264,7 +262,7 @@ async def test_what_logging_binds_does_not_stay_in_the_task(said):
 # Starvation.
 
 
-@untraced
+@pytest.mark.uninjected
 def test_a_task_that_is_never_let_to_run(make_loop, said):
     """One of the background class, on a loop that is never quiet."""
 
@@ -333,7 +331,7 @@ def test_a_leak_is_told_of_once(said):
     assert "queues.py" in entry["stack"]
 
 
-@untraced
+@pytest.mark.uninjected
 @pytest.mark.asyncio
 async def test_a_suspension_that_comes_too_late(said, monkeypatch):
     """Is told of, with what refused it last."""
