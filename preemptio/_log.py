@@ -74,6 +74,8 @@ def _readable(_logger: object, _method: str, event: MutableMapping[str, Any]) ->
     below, first = "", event.get("times") == 1
     for key, value in [*event.items(), *([("advice", advice)] if advice else [])]:
         text = f"{value:.3f}" if isinstance(value, float) else str(value)
+        if isinstance(value, list):
+            text = "\n".join(map(str, value))
         if key == "logger" or (first and key in ("times", "worst")):
             continue
         if len(text) <= SHORT and "\n" not in text and key not in ("where", "why", "advice"):

@@ -89,14 +89,7 @@ HOPELESS: Final = frozenset({Verdict.OFF, Verdict.TRACER, Verdict.NOT_RUNNING})
 class Ticker:
     """One processor's tick."""
 
-    def __init__(
-        self,
-        p: Processor,
-        rules: SafePoints,
-        suspends: Suspends,
-        choice: str,
-        reports: Reports,
-    ) -> None:
+    def __init__(self, p: Processor, rules: SafePoints, suspends: Suspends, choice: str, reports: Reports) -> None:
         """Make a ticker that is not started."""
         self._rescue = Rescue(p, rules, reports.blocked)
         self._slow = Slow(p, rules, reports)

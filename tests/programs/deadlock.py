@@ -2,7 +2,7 @@
 
 Exit: 0
 Says: deadlock
-Says: cycles=['G
+Says: cycles: G
 Says: held by G
 """
 
