@@ -92,11 +92,10 @@ class Slow:
     def _note(self, late: Late, frame: FrameType) -> None:
         step = self._p.step
         late.g, rules = (None, self._rules) if step is None else (step[0], self._rules.of(step[0]))
-        at = _outward(rules, frame, lambda whose: whose is not Whose.RUNTIME) or frame
-        if (
-            at is not frame and late.code is not None
-        ):  # the runtime's own code tells nothing, and an earlier tick told more
-            return
+        at = _outward(rules, frame, lambda whose: whose is not Whose.RUNTIME)
+        if at is not frame and late.code is not None:
+            return  # the runtime's own code tells nothing, and an earlier tick told more
+        at = at or _stands(late.g) or frame
         users = _outward(rules, at, lambda whose: whose is Whose.USER)
         late.code, late.place = at.f_code, place(at)
         late.called_at = "" if users is None or users is at else place(users)
@@ -118,3 +117,13 @@ def _outward(rules: SafePoints, frame: FrameType, wanted: Callable[[Whose], bool
     while at is not None and not wanted(rules.ownership.whose(at)):
         at = at.f_back
     return at
+
+
+def _stands(g: G | None) -> FrameType | None:
+    """Return the outermost frame of a step that has just ended: a call of C code ends, and the next `await` leaves it.
+
+    The interpreter looks for signals at few instructions, and between those two there need not be one.
+    """
+    coro = None if g is None or g.task is None else g.task.get_coro()
+    frame: FrameType | None = getattr(coro, "cr_frame", None)
+    return frame

@@ -47,6 +47,11 @@ def of(entries, event):
     return [entry for entry in entries if entry["event"] == event]
 
 
+def slow(entries, text):
+    """Return the slow steps that are about this: a loaded machine makes more of them than the test does."""
+    return [entry for entry in of(entries, "slow step") if text in entry["where"] + entry["why"]]
+
+
 def compute(seconds):
     """Compute for so long, without a call that another task could be let in at."""
     until = time.monotonic() + seconds
@@ -110,12 +115,12 @@ def test_a_slow_step(make_loop, said):
 
     async def main():
         await hold(0.05)
-        while not of(said, "slow step"):
+        while not slow(said, "held on purpose"):
             await asyncio.sleep(0)
         return current_g().id
 
     g = preemptio.run(main(), loop_factory=lambda: make_loop(slow=0.01))
-    entry = of(said, "slow step")[0]
+    entry = slow(said, "held on purpose")[0]
     assert (entry["g"], entry["verdict"], entry["times"], entry["level"]) == (g, "masked", 1, "warning")
     assert re.fullmatch(r".*test_events\.py:\d+ in compute", entry["where"])
     assert "held on purpose" in entry["why"]
@@ -130,12 +135,11 @@ def test_a_slow_call_of_c_code(make_loop, said):
         other = asyncio.create_task(asyncio.sleep(0))
         sum(range(5_000_000))
         await other
-        while not of(said, "slow step"):
+        while not slow(said, "c_code.<locals>.main"):
             await asyncio.sleep(0)
 
     preemptio.run(main(), loop_factory=lambda: make_loop(slow=0.005))
-    entry = of(said, "slow step")[0]
-    assert entry["where"].endswith("main")
+    entry = slow(said, "c_code.<locals>.main")[0]
     assert entry["verdict"] in ("none", "opcode")  # a tick may have come just before the call
     assert "preemptio.blocking" in entry["advice"]
 
@@ -150,13 +154,11 @@ def test_a_slow_callback(make_loop, base, said):
         asyncio.get_running_loop().call_soon(compute, 0.05)
         other = asyncio.create_task(asyncio.sleep(0))
         await other
-        while not of(said, "slow step"):
+        while not slow(said, "callback"):
             await asyncio.sleep(0)
 
     preemptio.run(main(), loop_factory=lambda: make_loop(slow=0.01))
-    entry = of(said, "slow step")[0]
-    assert "g" not in entry
-    assert "callback" in entry["why"]
+    assert "g" not in slow(said, "callback")[0]
 
 
 @pytest.mark.uninjected
@@ -194,8 +196,9 @@ def test_nobody_is_late_where_nothing_waits(make_loop, said):
         await turns(5)
 
     preemptio.run(alone(), loop_factory=lambda: make_loop(slow=0.01))
+    assert slow(said, "alone") == []
     preemptio.run(main(), loop_factory=lambda: make_loop(slow=0.0))
-    assert of(said, "slow step") == []
+    assert slow(said, "held on purpose") == []
 
 
 @pytest.mark.uninjected
@@ -414,7 +417,7 @@ import asyncio, time, preemptio
 async def hold():
     other = asyncio.create_task(asyncio.sleep(0))
     with preemptio.nopreempt("held on purpose"):
-        until = time.monotonic() + 0.05
+        until = time.monotonic() + 0.4
         while time.monotonic() < until:
             pass
     await other
@@ -444,7 +447,7 @@ def run(**settings):
 
 def test_a_program_that_configures_nothing():
     """Reads what happened in one line, and below it where, why and what to do."""
-    said = run(PREEMPTIO_SLOW="10ms", PREEMPTIO_SLICE="1ms")
+    said = run(PREEMPTIO_SLOW="200ms", PREEMPTIO_SLICE="1ms")  # so long another process does not keep the CPU
     head, *below = said.splitlines()
     assert re.fullmatch(
         r"\d\d:\d\d:\d\d \[warning\] preemptio: slow step  g=\d+ task='holder' seconds=0\.\d+ verdict='masked'", head
