@@ -43,6 +43,11 @@ class Repeats(dict[Hashable, int]):
         return times if times == 10 ** (len(str(times)) - 1) else 0
 
 
+def make_ready() -> None:
+    """Import structlog before the loop turns: the first event is about a loop that is late, and must not add to that."""
+    import structlog  # noqa: F401
+
+
 def logger() -> Any:
     """Return the library's logger: as the application configured structlog, else on standard error.
 

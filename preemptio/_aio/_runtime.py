@@ -29,7 +29,7 @@ from preemptio._core._gstatus import RUNNING
 from preemptio._core._hold import drop
 from preemptio._core._kill import kill
 from preemptio._core._processor import Processor
-from preemptio._log import report_calls, report_stragglers
+from preemptio._log import make_ready, report_calls, report_stragglers
 from preemptio._preempt._gcfence import FENCE
 from preemptio._preempt._reports import Reports
 from preemptio._preempt._safepoint import SafePoints
@@ -148,6 +148,7 @@ class RuntimeLoop:
         if self._p.standing and self._thread != threading.get_ident():
             msg = "this loop has tasks that stand in the middle of a step of another thread; run and close it there"
             raise RuntimeError(msg)
+        make_ready()
         self._thread = threading.get_ident()
         self._running_since = (set_current_processor(self._p),)
         self._p.begin()

@@ -6,7 +6,7 @@ import sys
 
 import preemptio
 
-faulthandler.dump_traceback_later(20, exit=True)
+faulthandler.dump_traceback_later(45, exit=True)
 
 
 def make_loop():
