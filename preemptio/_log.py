@@ -44,7 +44,7 @@ class Repeats(dict[Hashable, int]):
 
 
 def make_ready() -> None:
-    """Import structlog before the loop turns: the first event is about a loop that is late, and must not add to that."""
+    """Import structlog before the loop turns: the first event is about a loop that is late, and adds nothing to it."""
     import structlog  # noqa: F401
 
 
