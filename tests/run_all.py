@@ -3,8 +3,9 @@
 Problem: preemptio depends on the insides of the interpreter, so a run on one version says nothing about the
 next version.
 What we do: find each CPython >= 3.11, give each its own environment under .venv/, and run the table `STEPS`:
-the checks of the source once, the tests on every version. Steps run one after the other, and within one only what
-waits for processes of its own runs side by side.
+the checks of the source once, what rests on the insides of the interpreter on every version, the rest on the oldest
+and the newest. As many steps run side by side as there are processors; each is one process, so that none has to share
+its own. What a step writes is shown when it ends, or as it comes if it runs alone.
 A failed step does not stop the rest. The end lists each failure with the command that repeats it alone.
 Uses the standard library only: it is what installs everything else.
 """
@@ -12,7 +13,9 @@ Uses the standard library only: it is what installs everything else.
 import argparse
 import concurrent.futures
 import contextlib
+import enum
 import hashlib
+import io
 import json
 import os
 import re
@@ -31,45 +34,44 @@ OLDEST = (3, 11)
 EXTRAS = ".[all,test]"
 
 
+class On(enum.Enum):
+    """The Pythons that a step is run on."""
+
+    OLDEST = "the oldest: the answer is the same on all"
+    ENDS = "the oldest and the newest: what rests on the surface of the library, and on other people's packages"
+    ALL = "all: what rests on the insides of the interpreter"
+
+
 @dataclass(frozen=True)
 class Step:
-    """One command. `arguments` follow the environment's Python; `limit` is in seconds."""
+    """One command, of one process at a time. `arguments` follow the environment's Python; `limit` is in seconds."""
 
     name: str
     arguments: str
-    once: bool = False  # on the oldest Python only: the answer is the same on all
-    limit: int = 60
+    on: On = On.ALL
+    limit: int = 900
     environ: dict[str, str] = field(default_factory=dict)
 
 
-HERE = "tests/behaviour tests/core tests/docs tests/meta tests/observe tests/preempt"
-"""Tests that run in pytest's own process, where a second one beside them would steal their time."""
-
-APART = "tests/cli tests/examples tests/neighbours tests/programs tests/servers"
-"""Tests that mostly start a process and wait for it: two at a time."""
-
-SCAN = "tests/scan"
-"""These walk the heap: in a process that has little on it they take a third of the time."""
+LOOPS = "tests/behaviour tests/core tests/observe tests/preempt"
 
 STEPS = (
-    Step("lint", "-m ruff check .", once=True),
-    Step("format", "-m ruff format --check .", once=True),
-    Step("types", "-m mypy --strict preemptio", once=True, limit=180),
-    Step("knobs-page", "-m preemptio._tools.gen_knobs --check", once=True),
-    Step("metrics-page", "-m preemptio._tools.gen_metrics --check", once=True),
-    Step("events-page", "-m preemptio._tools.gen_events --check", once=True),
-    Step("tests", f"-m pytest {HERE}", limit=500),
-    Step("scan", f"-m pytest {SCAN}", limit=300),
-    Step("programs", f"-m pytest -n 2 {APART}", limit=400),
-    Step(
-        "asyncio-debug",
-        "-m pytest tests/behaviour tests/core tests/observe tests/preempt -m loop",
-        once=True,
-        limit=300,
-        environ={"PYTHONASYNCIODEBUG": "1"},
-    ),
-    Step("cpython", "tests/cpython/run.py", limit=300),
+    Step("lint", "-m ruff check .", On.OLDEST),
+    Step("format", "-m ruff format --check .", On.OLDEST),
+    Step("types", "-m mypy --strict preemptio", On.OLDEST),
+    Step("knobs-page", "-m preemptio._tools.gen_knobs --check", On.OLDEST),
+    Step("metrics-page", "-m preemptio._tools.gen_metrics --check", On.OLDEST),
+    Step("events-page", "-m preemptio._tools.gen_events --check", On.OLDEST),
+    Step("programs", "-m pytest tests/programs"),
+    Step("neighbours", "-m pytest tests/neighbours", On.ENDS),
+    Step("services", "-m pytest tests/servers", On.ENDS),
+    Step("cpython", "tests/cpython/run.py"),
+    Step("loops", f"-m pytest {LOOPS}"),
+    Step("surface", "-m pytest tests/cli tests/docs tests/examples tests/meta", On.ENDS),
+    Step("scan", "-m pytest tests/scan"),  # walks the heap: in a process that has little on it it takes less time
+    Step("asyncio-debug", f"-m pytest {LOOPS} -m loop", On.OLDEST, environ={"PYTHONASYNCIODEBUG": "1"}),
 )
+"""Longest first, as far as it matters: what is begun last is waited for alone."""
 
 
 @dataclass(frozen=True)
@@ -201,6 +203,10 @@ def environ_for(step: Step) -> dict[str, str]:
     return kept | {"PYTHONUNBUFFERED": "1"} | step.environ
 
 
+RUNNING: set[subprocess.Popen] = set()
+"""Steps that run, for Ctrl-C to end; written by the threads that run them."""
+
+
 def run_step(step: Step, interpreter: Path, log: TextIO) -> tuple[str, str]:
     """Run one step, copying its output as it comes; return why it failed ("" if not) and pytest's summary."""
     process = subprocess.Popen(
@@ -214,6 +220,7 @@ def run_step(step: Step, interpreter: Path, log: TextIO) -> tuple[str, str]:
         errors="replace",
         start_new_session=True,
     )
+    RUNNING.add(process)
     out_of_time = threading.Event()
     timer = threading.Timer(step.limit, lambda: (out_of_time.set(), kill(process)))
     timer.start()
@@ -224,11 +231,9 @@ def run_step(step: Step, interpreter: Path, log: TextIO) -> tuple[str, str]:
             log.flush()
             summary = line if SUMMARY.match(line) else summary
         status = process.wait()
-    except BaseException:  # Ctrl-C reaches us but not another session
-        kill(process)
-        raise
     finally:
         timer.cancel()
+        RUNNING.discard(process)
     if out_of_time.is_set():
         return f"stopped after {step.limit} s", summary
     return f"exit status {status}" if status else "", summary
@@ -245,6 +250,7 @@ class Report:
 
     def __init__(self, log: TextIO) -> None:
         self.log = log
+        self.lock = threading.Lock()  # for what one step says not to be mixed with another's
         self.started = time.monotonic()
         self.passed = 0
         self.failed = 0
@@ -283,26 +289,48 @@ FAULT_INJECTION = tuple(
 """The whole suite under fault injection, for `make fault-injection`: minutes."""
 
 
-def run_all(pythons: list[Python], steps: list[Step], report: Report) -> int:
-    """Run each step on each Python it is meant for; return the exit status."""
+def run_one(python: Python, step: Step, report: Report, *, alone: bool) -> None:
+    """Run one step and say how it went."""
+    interpreter = python.environment / "bin" / "python"
+    settings = [f"{name}={shlex.quote(value)}" for name, value in step.environ.items()]
+    command = " ".join([*settings, str(interpreter.relative_to(ROOT)), step.arguments])
+    heading = f"{python.name}: {step.name}"
+    log = report.log if alone else io.StringIO()
+    with report.lock:
+        report.heading(f"{heading}: {command}" if alone else f"{heading}: begins")
+    started = time.monotonic()
+    why, summary = run_step(step, interpreter, log)
+    with report.lock:
+        if not alone:
+            report.heading(f"{heading}: {command}")
+            report.log.write(log.getvalue())
+        report.record(heading, command, why, summary, time.monotonic() - started)
+
+
+def run_all(pythons: list[Python], steps: list[Step], report: Report, jobs: int) -> int:
+    """Run each step on each Python it is meant for, so many at a time; return the exit status."""
     report.heading("environments")
     with concurrent.futures.ThreadPoolExecutor() as pool:  # pip waits for the network half of its time
         made = [pool.submit(prepare, python, report.log) for python in pythons]
+    usable = []
     for python, environment in zip(pythons, made, strict=True):
-        if (error := environment.exception()) is not None:
-            again = f"make test ARGS='--python {python.name[2:]}'"
-            report.record(f"{python.name}: environment", again, str(error), "", time.monotonic() - report.started)
+        if (error := environment.exception()) is None:
+            usable.append(python)
             continue
-        interpreter = environment.result()
-        for step in steps:
-            if step.once and python is not pythons[0]:
-                continue
-            settings = [f"{name}={shlex.quote(value)}" for name, value in step.environ.items()]
-            command = " ".join([*settings, str(interpreter.relative_to(ROOT)), step.arguments])
-            report.heading(f"{python.name}: {step.name}: {command}")
-            started = time.monotonic()
-            why, summary = run_step(step, interpreter, report.log)
-            report.record(f"{python.name}: {step.name}", command, why, summary, time.monotonic() - started)
+        again = f"make test ARGS='--python {python.name[2:]}'"
+        report.record(f"{python.name}: environment", again, str(error), "", time.monotonic() - report.started)
+    meant = {On.OLDEST: pythons[:1], On.ENDS: [pythons[0], pythons[-1]], On.ALL: pythons}
+    work = [(python, step) for step in steps for python in usable if python in meant[step.on]]
+    pool = concurrent.futures.ThreadPoolExecutor(jobs)
+    try:
+        alone = jobs == 1 or len(work) == 1
+        for each in [pool.submit(run_one, *one, report, alone=alone) for one in work]:
+            each.result()
+    except BaseException:  # Ctrl-C reaches us but not another session
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in list(RUNNING):
+            kill(process)
+        raise
     return report.close()
 
 
@@ -316,7 +344,11 @@ def main() -> int:
     parser.add_argument("--environment", action="store_true", help=only)
     injection = "the whole suite under fault injection, on the newest version unless --python says another"
     parser.add_argument("--fault-injection", action="store_true", help=injection)
+    jobs = os.cpu_count() or 1
+    parser.add_argument("--jobs", type=int, default=jobs, metavar="N", help=f"so many steps at a time; {jobs} here")
     options = parser.parse_args()
+    if options.jobs < 1:
+        parser.error(f"--jobs {options.jobs}: at least 1")
     pythons, left_out = find_pythons()
     if options.python:
         pythons = [python for python in pythons if python.name[2:] in options.python]
@@ -332,9 +364,10 @@ def main() -> int:
         return 0
     print(*left_out, *(f"testing {python.name} with {python.path}" for python in pythons), sep="\n")
     if options.fault_injection:
-        return run_all(pythons if options.python else pythons[-1:], list(FAULT_INJECTION), Report(sys.stdout))
+        pythons = pythons if options.python else pythons[-1:]
+        return run_all(pythons, list(FAULT_INJECTION), Report(sys.stdout), options.jobs)
     steps = [step for step in STEPS if step.name in (options.step or names)]
-    return run_all(pythons, steps, Report(sys.stdout))
+    return run_all(pythons, steps, Report(sys.stdout), options.jobs)
 
 
 if __name__ == "__main__":

@@ -138,7 +138,7 @@ def plain_wait(event):
         (WaitReason.SEMAPHORE, lambda _event: asyncio.Semaphore(0).acquire()),
         (WaitReason.WAIT, lambda event: asyncio.ensure_future(asyncio.sleep(60)) and preemptio.go(plain_wait, event)),
     ],
-    ids=lambda value: str(value) if isinstance(value, WaitReason) else "made",  # no addresses: pytest-xdist compares
+    ids=lambda value: str(value) if isinstance(value, WaitReason) else "made",  # no addresses
 )
 async def test_wait_reason(reason, make):
     """A waiting G says what for; a running one, nothing."""
