@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 
 APPS = pathlib.Path(__file__).with_name("apps")
@@ -23,18 +24,30 @@ def free_port():
 
 
 class Server:
-    """A command that serves on a port; `PORT` in it stands for that."""
+    """A command that serves on a port; `PORT` in it stands for that.
+
+    It leads a process group, which ends as a whole: a worker that outlived its parent would keep the pipe open, and
+    whoever reads the output to its end would wait for ever.
+    """
 
     def __init__(self, *command, **environ):
         self.port = free_port()
         words = {"python": sys.executable, "PORT": str(self.port)}
         self.command = [words.get(word, word.replace("PORT", words["PORT"])) for word in command]
+        self.work = tempfile.TemporaryDirectory()  # see apps/work.py
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PREEMPTIO_")}
-        self.environ = kept | {"PYTHONPATH": f"{ROOT}{os.pathsep}{APPS}", "PYTHONASYNCIODEBUG": ""} | environ
+        ours = {"PYTHONPATH": f"{ROOT}{os.pathsep}{APPS}", "PYTHONASYNCIODEBUG": "", "PYTHONFAULTHANDLER": "1"}
+        self.environ = kept | ours | {"WORK": self.work.name} | environ
 
     def __enter__(self):
         self.process = subprocess.Popen(
-            self.command, cwd=APPS, env=self.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            self.command,
+            cwd=APPS,
+            env=self.environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
         )
         deadline = time.monotonic() + 30
         while True:
@@ -42,16 +55,39 @@ class Server:
                 self.get("/health")
             except (OSError, http.client.HTTPException):
                 if self.process.poll() is not None or time.monotonic() > deadline:
-                    self.process.kill()
-                    raise AssertionError(f"{self.command} does not serve:\n{self.process.communicate()[0]}") from None
+                    raise AssertionError(f"{self.command} does not serve:\n{self._end(signal.SIGABRT)}") from None
                 time.sleep(0.02)  # until it listens; there is nothing to be told by
             else:
                 return self
 
-    def __exit__(self, *exc):
-        if self.process.poll() is None:
-            self.process.kill()
-        self.output = self.process.communicate()[0]
+    def __exit__(self, kind, exc, traceback):
+        self.enough()
+        self.work.cleanup()
+        if self.process.stdout.closed:  # it was asked to end, and its output read
+            return
+        output = self._end(signal.SIGABRT if exc else signal.SIGKILL)
+        if exc is not None:
+            exc.add_note(f"{self.command} wrote:\n{output}")
+
+    def _end(self, sig):
+        """End every process of the group; return what they wrote. At SIGABRT each says where its threads stand."""
+        for number in dict.fromkeys((sig, signal.SIGKILL)):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return self.process.communicate(timeout=10)[0]
+        raise AssertionError(f"{self.command} was killed, but somebody keeps its output open")
+
+    def crunching(self, count):
+        """Wait until so many requests compute, of which none will end before `enough` is called."""
+        deadline = time.monotonic() + 15
+        while len(list(pathlib.Path(self.work.name).glob("begun*"))) < count:
+            assert time.monotonic() < deadline, "what was to compute beside others has not begun"
+            time.sleep(0.02)  # it is busy, and is not asked
+
+    def enough(self):
+        """Let what computes come to its end."""
+        pathlib.Path(self.work.name, "enough").touch()
 
     def get(self, path):
         """Return the status, the headers, and the JSON or text of a response, on a connection of its own."""
@@ -65,5 +101,8 @@ class Server:
     def terminate(self):
         """Ask it to end, and wait; return its exit status and what it wrote."""
         self.process.send_signal(signal.SIGTERM)
-        output, _ = self.process.communicate(timeout=30)
+        try:
+            output, _ = self.process.communicate(timeout=30)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{self.command} does not end at SIGTERM:\n{self._end(signal.SIGABRT)}") from None
         return self.process.returncode, output

@@ -4,6 +4,7 @@ import asyncio
 import sys
 
 from aiohttp import web
+from work import compute
 
 import preemptio
 
@@ -14,11 +15,8 @@ async def health(_request):
     )
 
 
-async def crunch(request):
-    total = 0
-    for i in range(int(request.query.get("rounds", 400_000))):
-        total += i * i % 7
-    return web.json_response({"total": total})
+async def crunch(_request):
+    return web.json_response({"total": compute()})
 
 
 app = web.Application()

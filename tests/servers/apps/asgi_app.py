@@ -4,6 +4,7 @@ import asyncio
 import os
 
 from fastapi import FastAPI
+from work import compute
 
 from preemptio.asgi import CPUBudget
 
@@ -18,8 +19,5 @@ async def health():
 
 
 @app.get("/crunch")
-async def crunch(rounds: int = 400_000):
-    total = 0
-    for i in range(rounds):
-        total += i * i % 7
-    return {"total": total}
+async def crunch():
+    return {"total": compute()}
