@@ -257,9 +257,10 @@ class Config:
         kind=Duration(0.0, 3600.0),
         example="10s",
         unit="seconds",
-        doc="How long `preemptio.run` waits at shutdown for cancelled tasks to finish before it stops them "
-        "at a safe point; and then how long it waits once more before it gives up and reports the ones "
-        "still running. Calls of `preemptio.blocking` that still run at the end get as long.",
+        doc="How long the end of a loop - in `preemptio.run`, asyncio.Runner and servers - waits for cancelled tasks "
+        "to finish before it stops them at a safe point; and then how long it waits once more before it gives up and "
+        "reports the ones still running. Calls of `preemptio.blocking` that still run at the end get as long. A "
+        "service that needs longer to finish its work when it is stopped needs a longer one.",
     )
     threads = Knob(
         env="PREEMPTIO_THREADS",

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from preemptio._aio import _current_task
 from preemptio._aio._inspect import LOOPS
 from preemptio._aio._schedtrace import SchedTrace
+from preemptio._aio._shutdown import see_ended, shuts_down
 from preemptio._aio._starvation import Starvation
 from preemptio._aio._steps import adopt
 from preemptio._aio._task import Task
@@ -31,6 +32,7 @@ from preemptio._core._kill import kill
 from preemptio._core._processor import Processor
 from preemptio._log import make_ready, report_calls, report_stragglers
 from preemptio._preempt._gcfence import FENCE
+from preemptio._preempt._overdue import Overdue
 from preemptio._preempt._reports import Reports
 from preemptio._preempt._safepoint import SafePoints
 from preemptio._preempt._suspend import Suspends
@@ -122,6 +124,18 @@ class RuntimeLoop:
             if started:
                 self._stop_runtime()
 
+    def run_until_complete(self, future: Any) -> Any:
+        """Run until a future is done; one that stands for the end of all tasks is not waited for without a bound."""
+        ending = shuts_down(self, future)  # type: ignore[arg-type]
+        if ending is not None:
+            left = see_ended(self, self, ending, config.grace)  # type: ignore[arg-type]
+            others = [task for task in left if not isinstance(task, Task)]
+            if others:
+                super().run_until_complete(asyncio.wait(others))  # type: ignore[misc]
+            if left and not future.done():
+                return None
+        return super().run_until_complete(future)  # type: ignore[misc]
+
     async def shutdown_default_executor(self, *args: Any, **kwargs: Any) -> None:
         """Wait for the threads: ours for `grace` seconds, then the default executor's as the base loop does."""
         report_calls(await self._workers.shut_down(config.grace), "shutdown")
@@ -135,6 +149,11 @@ class RuntimeLoop:
             self._end_carriers()
             self._suspends.close(RuntimeError("the event loop was closed"))
         super().close()  # type: ignore[misc]
+
+    @property
+    def overdue(self) -> Overdue:
+        """What stops a step that keeps this loop from ending."""
+        return self._ticker.overdue
 
     def let_all_go(self) -> None:
         """End every suspension: the loop is about to end its tasks, and one that is held cannot end."""

@@ -64,6 +64,7 @@ class GExtra:
         "last_refusal",
         "mark_seen",
         "nice",
+        "overdue",
         "parked",
         "policy",
         "preempt_off",
@@ -82,6 +83,7 @@ class GExtra:
         self.cpu_time = 0.0  # seconds of thread CPU time; exact for slices, sampled by ticks otherwise
         self.vruntime = 0.0  # cpu_time weighted by nice: the order of the parked queue
         self.nice = 0
+        self.overdue = False  # neither a mask nor whose code it is protects it any more; writer: _overdue.py
         self.blocked_at: BlockedAt | None = None
         self.background = False  # runs only when nothing else wants to; set at its birth
         self.hold: Any = None  # the Hold of a suspended G; writers: claim and drop in _hold.py

@@ -151,7 +151,7 @@ class Processor:
     def masked(self, g: G) -> bool:
         """Report whether the running step of `g` must not be stopped: its own mask, or an eager task's inside it."""
         if g.locks:
-            return True
+            return not g._extra.overdue
         inner = self.host.innermost_g()
         return inner is not None and inner.locks > 0
 

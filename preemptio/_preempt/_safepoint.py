@@ -56,13 +56,16 @@ class SafePoints:
         self._codes = Codes(self.ownership, any_code=policy == "any")
         self._loops = self  # the rules for tasks without a policy
         self._of: dict[SafePointPolicy, SafePoints] = {}
+        self._last_resort: SafePoints | None = None  # the rules for what is overdue, once something was
         self._any_code = policy == "any"
         self._async_off = async_off
 
     def of(self, g: G) -> SafePoints:
-        """Return the rules for `g`: with its own policy, if it has one, added to the loop's."""
+        """Return the rules for `g`: with its own policy, if it has one, added to the loop's; any code's if overdue."""
         policy = g.policy
         loops = self._loops
+        if g._extra.overdue:
+            return loops._of_any_code()
         if policy is None:
             return loops
         found = loops._of.get(policy)
@@ -74,6 +77,13 @@ class SafePoints:
                 loops._of.clear()
             loops._of[policy] = found
         return found
+
+    def _of_any_code(self) -> SafePoints:
+        if self._last_resort is None:
+            self._last_resort = copy.copy(self)
+            self._last_resort.ownership = Ownership(())
+            self._last_resort._codes = Codes(self._last_resort.ownership, any_code=True)
+        return self._last_resort
 
     def verdict(
         self, g: G, frame: FrameType, *, certain: bool = False, peek: bool = False, elsewhere: bool = False
@@ -91,14 +101,14 @@ class SafePoints:
             return Verdict.OFF
         if g.status is not RUNNING:
             return Verdict.NOT_RUNNING
-        if g.locks:
+        extra = g._extra
+        if g.locks and not extra.overdue:
             return Verdict.MASKED
         if FENCE.closed(peek=peek):
             return Verdict.GC
         if not elsewhere and debugger_present():
             return Verdict.TRACER
-        extra = g._extra
-        rules = self._loops if extra.policy is None else self.of(g)
+        rules = self._loops if extra.policy is None and not extra.overdue else self.of(g)
         code, lasti = frame.f_code, frame.f_lasti
         marks, _, _, _, runtime, _ = rules._codes.known.get(id(code)) or rules._codes.of(frame)
         if runtime:

@@ -41,6 +41,7 @@ from preemptio._preempt._explain import advise, beyond
 from preemptio._preempt._gcfence import FENCE
 from preemptio._preempt._gil import GilShare
 from preemptio._preempt._monitor import cpu_clock
+from preemptio._preempt._overdue import Overdue
 from preemptio._preempt._rescue import LOOK_SOON, Rescue
 from preemptio._preempt._seek import Seeker, Trace
 from preemptio._preempt._slow import Slow
@@ -93,6 +94,7 @@ class Ticker:
         """Make a ticker that is not started."""
         self._rescue = Rescue(p, rules, reports.blocked)
         self._slow = Slow(p, rules, reports)
+        self.overdue = Overdue(p)
         self._rescuing = False  # what the look decided: to set the G aside in a blocking call; writer: _overrun
         self._p = p
         self._rules = rules
@@ -359,6 +361,7 @@ class Ticker:
 
     def _overrun(self, p: Processor, g: G, frame: FrameType) -> G | None:
         carrier = p.carrier
+        self.overdue.look(g)
         p.request(g)
         verdict = Verdict.MASKED if p.masked(g) else self._rules.verdict(g, frame, certain=self._monitored)
         if carrier is not None:

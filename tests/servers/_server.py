@@ -23,6 +23,12 @@ def free_port():
         return sock.getsockname()[1]
 
 
+def environment():
+    """Return the environment of a program in `apps`: without settings of whoever runs the tests."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PREEMPTIO_")}
+    return kept | {"PYTHONPATH": f"{ROOT}{os.pathsep}{APPS}", "PYTHONASYNCIODEBUG": "", "PYTHONFAULTHANDLER": "1"}
+
+
 class Server:
     """A command that serves on a port; `PORT` in it stands for that.
 
@@ -32,12 +38,10 @@ class Server:
 
     def __init__(self, *command, **environ):
         self.port = free_port()
-        words = {"python": sys.executable, "PORT": str(self.port)}
-        self.command = [words.get(word, word.replace("PORT", words["PORT"])) for word in command]
         self.work = tempfile.TemporaryDirectory()  # see apps/work.py
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("PREEMPTIO_")}
-        ours = {"PYTHONPATH": f"{ROOT}{os.pathsep}{APPS}", "PYTHONASYNCIODEBUG": "", "PYTHONFAULTHANDLER": "1"}
-        self.environ = kept | ours | {"WORK": self.work.name} | environ
+        words = {"python": sys.executable, "PORT": str(self.port), "WORK": self.work.name}
+        self.command = [words.get(word, word.replace("PORT", words["PORT"])) for word in command]
+        self.environ = environment() | {"WORK": self.work.name} | environ
 
     def __enter__(self):
         self.process = subprocess.Popen(
@@ -106,3 +110,17 @@ class Server:
         except subprocess.TimeoutExpired:
             raise AssertionError(f"{self.command} does not end at SIGTERM:\n{self._end(signal.SIGABRT)}") from None
         return self.process.returncode, output
+
+
+class GrpcServer(Server):
+    """One that speaks gRPC: a path is a method's name."""
+
+    def get(self, path):
+        import grpc
+
+        with grpc.insecure_channel(f"127.0.0.1:{self.port}") as channel:
+            call = channel.unary_unary(f"/work{path}", response_deserializer=json.loads)
+            try:
+                return 200, {}, call(b"", timeout=30)
+            except grpc.RpcError as exc:
+                raise ConnectionError(exc.details()) from None

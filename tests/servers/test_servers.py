@@ -1,17 +1,23 @@
 """Servers, unmodified, on loops of preemptio: with real requests over real sockets, each in a process of its own."""
 
 import concurrent.futures
+import contextlib
+import http.client
+import os
+import pathlib
 import signal
 
 import pytest
 
-from tests.servers._server import Server
+from tests.servers._server import GrpcServer, Server
 
 UVICORN = ("python", "-m", "uvicorn", "--port", "PORT", "--log-level", "warning")
 GUNICORN = ("python", "-m", "gunicorn", "-b", "127.0.0.1:PORT", "--log-level", "warning")
+OURS = ("--loop", "preemptio:new_event_loop")
 SERVERS = {
-    "uvicorn": (*UVICORN, "--loop", "preemptio:new_event_loop", "asgi_app:app"),
-    "uvicorn, 2 workers": (*UVICORN, "--loop", "preemptio:new_event_loop", "--workers", "2", "asgi_app:app"),
+    "uvicorn": (*UVICORN, *OURS, "asgi_app:app"),
+    "uvicorn, 2 workers": (*UVICORN, *OURS, "--workers", "2", "asgi_app:app"),
+    "uvicorn, reload": (*UVICORN, *OURS, "--reload", "--reload-dir", "WORK", "asgi_app:app"),
     "preemptio run": ("python", "-m", "preemptio", "run", "-m", *UVICORN[2:], "asgi_app:app"),
     "hypercorn": ("python", "hypercorn_main.py", "PORT"),
     "granian": ("python", "granian_main.py", "PORT"),
@@ -19,7 +25,9 @@ SERVERS = {
     "gunicorn, its own": (*GUNICORN, "-k", "preemptio.gunicorn.ASGIWorker", "asgi_app:app"),
     "gunicorn, aiohttp": (*GUNICORN, "-k", "preemptio.gunicorn.AiohttpWorker", "aiohttp_app:app"),
     "aiohttp": ("python", "aiohttp_app.py", "PORT"),
-    "Django": (*UVICORN, "--loop", "preemptio:new_event_loop", "django_app:app"),
+    "grpc.aio": ("python", "grpc_main.py", "PORT"),
+    "Litestar": (*UVICORN, *OURS, "litestar_app:app"),
+    "Django": (*UVICORN, *OURS, "django_app:app"),
 }
 
 
@@ -27,7 +35,8 @@ SERVERS = {
 @pytest.mark.parametrize("name", SERVERS)
 def test_health_is_answered_while_it_computes(name):
     """The loop is ours, the handlers run in its tasks, others are served while two compute, and SIGTERM ends it."""
-    with Server(*SERVERS[name]) as server, concurrent.futures.ThreadPoolExecutor() as clients:
+    kind = GrpcServer if name == "grpc.aio" else Server
+    with kind(*SERVERS[name]) as server, concurrent.futures.ThreadPoolExecutor() as clients:
         status, _, about = server.get("/health")
         assert status == 200
         assert about["loop"].startswith("Preemptio"), about
@@ -50,6 +59,24 @@ def test_no_process_of_a_server_is_left():
         raise ZeroDivisionError
     assert server.process.returncode
     assert "Fatal Python error: Aborted" in failure.value.__notes__[0]  # where its threads stood
+
+
+@pytest.mark.slow
+def test_a_process_that_was_reloaded_is_preempted_too():
+    """uvicorn --reload gives the loop to each process that it starts."""
+    server = Server(*SERVERS["uvicorn, reload"])
+    source = pathlib.Path(server.work.name, "changes.py")
+    source.touch()
+    with server:
+        first = about = server.get("/health")[2]
+        changed = source.stat().st_mtime
+        while about["pid"] == first["pid"]:
+            changed += 1  # again until it is noticed: not before the reloader has looked once
+            os.utime(source, (changed, changed))
+            with contextlib.suppress(OSError, http.client.HTTPException):  # the one that ends may have accepted it
+                about = server.get("/health")[2]
+        assert about["loop"] == first["loop"]
+        server.terminate()
 
 
 @pytest.mark.slow

@@ -15,7 +15,8 @@ if os.environ.get("BUDGET"):
 
 @app.get("/health")
 async def health():
-    return {"loop": type(asyncio.get_running_loop()).__name__, "task": type(asyncio.current_task()).__name__}
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    return {"loop": type(loop).__name__, "task": type(task).__name__, "pid": os.getpid()}
 
 
 @app.get("/crunch")

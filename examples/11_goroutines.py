@@ -1,6 +1,6 @@
 """Plain functions as goroutines: go() starts them, wait() lets them wait, and none of them is a coroutine.
 
-    python examples/04_goroutines.py
+    python examples/11_goroutines.py
 
 Readers take file names from a queue, count what kinds of tokens the files consist of, and send the counts to a
 collector. All run in one thread, each on a stack of its own; wait() parks a stack, not the thread.

@@ -1,6 +1,6 @@
 """Saying it yourself: checkpoint(), nopreempt() and charge().
 
-    python examples/05_checkpoints.py
+    python examples/12_checkpoints.py
 
 1. checkpoint() gives way where you say so, and only if the slice is used up. It needs no tick, so it works in loops
    of other threads too. Here the tick is switched off: the checkpoint does it all.
