@@ -338,7 +338,7 @@ class TestTask:
 
         class G:
             policy = None
-            _extra = SimpleNamespace(overdue=False)
+            _extra = types.SimpleNamespace(overdue=False)
 
         rules = SafePoints(policy="user", allow=(), async_off=False)
         assert rules.of(G) is rules
