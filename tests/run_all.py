@@ -197,8 +197,11 @@ SUMMARY = re.compile(r"^(=+ )?[0-9]+ [a-z]+(, [0-9]+ [a-z]+)* in [0-9.]+s")
 
 
 def environ_for(step: Step) -> dict[str, str]:
-    """Return the environment without what would make this run differ from another person's."""
-    private = re.compile("PREEMPTIO_.*|PYTHONASYNCIODEBUG|PYTHONHOME|PYTHONPATH|PYTEST_ADDOPTS|VIRTUAL_ENV")
+    """Return the environment without what would make this run differ from another person's.
+
+    PYTHONDONTWRITEBYTECODE among it: hundreds of programs would compile the library anew.
+    """
+    private = re.compile("PREEMPTIO_.*|PYTEST_ADDOPTS|PYTHON.*|VIRTUAL_ENV")
     kept = {name: value for name, value in os.environ.items() if not private.fullmatch(name)}
     return kept | {"PYTHONUNBUFFERED": "1"} | step.environ
 

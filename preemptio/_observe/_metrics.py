@@ -135,12 +135,12 @@ def enable_metrics(loop: asyncio.AbstractEventLoop | None = None, *, name: str =
         >>> async def main():
         ...     runtime.enable_metrics(name="main")
         ...     before = runtime.metrics()
-        ...     for _ in range(700):
+        ...     for _ in range(2600):
         ...         await asyncio.sleep(0)
         ...     since = runtime.metrics() - before
         ...     return since.loop, since.steps, since.run.count
         >>> preemptio.run(main())
-        ('main', 700, 10)
+        ('main', 2600, 10)
     """
     found = loop if loop is not None else asyncio._get_running_loop()
     if isinstance(found, RuntimeLoop):

@@ -16,7 +16,7 @@ from typing import Final, Literal
 
 Kind = Literal["counter", "gauge", "histogram"]
 
-EVERY: Final = 64
+EVERY: Final = 256
 """Steps that make one sample."""
 
 TURNS: Final = 16
