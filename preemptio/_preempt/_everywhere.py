@@ -30,7 +30,7 @@ from preemptio._core._reasons import Verdict
 from preemptio._log import report_internal
 from preemptio._preempt._opcodes import at_safe_opcode
 from preemptio._preempt._seek import Trace
-from preemptio._preempt._tracers import OwnTracer, tracer_installed
+from preemptio._preempt._tracers import OwnTracer, install, tracer_installed
 from preemptio._preempt._whose import COROUTINE, Whose
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Everywhere(OwnTracer):
     def resume(self) -> None:
         """Install it again, if it is on and nobody else traces."""
         if self._on and not tracer_installed():
-            sys.settrace(self._on_event)
+            install(self._on_event)  # or the next tick does
 
     @property
     def traces(self) -> bool:

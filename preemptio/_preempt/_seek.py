@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Final
 from preemptio._core._reasons import Verdict
 from preemptio._log import report_internal
 from preemptio._preempt._opcodes import at_safe_opcode
-from preemptio._preempt._tracers import OwnTracer, tracer_installed
+from preemptio._preempt._tracers import OwnTracer, install, tracer_installed
 from preemptio._preempt._whose import COROUTINE
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Seeker(OwnTracer):
         return self._g is not None
 
     def arm(self, g: G, frame: FrameType) -> bool:
-        """Start a search in the step of `g`; False when somebody else traces."""
+        """Start a search in the step of `g`; False when somebody else traces, or is about to."""
         if tracer_installed():
             return False
         self._g, self._tick, self._left = g, self._p.schedtick, EVENTS
@@ -82,8 +82,9 @@ class Seeker(OwnTracer):
             if at.f_code.co_flags & COROUTINE:
                 break
             at = at.f_back
-        sys.settrace(self._on_event)
-        return True
+        if not install(self._on_event):
+            self.disarm()
+        return self._g is not None
 
     def disarm(self) -> None:
         """Remove every trace of the search. A tick may come in the middle of it."""

@@ -19,7 +19,9 @@ Context: tick handler.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from types import FrameType, FunctionType, MethodType
+from typing import Any
 
 _monitoring = getattr(sys, "monitoring", None)  # 3.12+
 
@@ -33,6 +35,18 @@ class OwnTracer:
 def tracer_installed() -> bool:
     """Report whether `sys.settrace` is somebody's."""
     return sys.gettrace() is not None
+
+
+def install(tracer: Callable[..., Any]) -> bool:
+    """Set the trace function; False if a tick has come in the middle of somebody's doing so, which 3.11 refuses.
+
+    It comes there in an audit hook, such as our own for exec.
+    """
+    try:
+        sys.settrace(tracer)
+    except RuntimeError:
+        return False
+    return True
 
 
 def debugger_present() -> bool:

@@ -258,3 +258,29 @@ class TestPreemption:
         print(json.dumps(preemptio.run(main())))
         """
         assert run_program(program, PREEMPTIO_SLICE="1ms") == [True, False, True]
+
+
+def test_a_tick_while_somebody_sets_his_trace_function():
+    """3.11 refuses a second one then, which is no fault of the tick's: no search begins, no frame stays traced."""
+    program = """
+        import json, sys
+        from types import SimpleNamespace
+        from preemptio._preempt._seek import Seeker
+
+        p = SimpleNamespace(schedtick=1)
+        seeker = Seeker(p, None, None)
+        got = []
+
+        def hook(event, _args):
+            if event == "sys.settrace" and not got:
+                got.append("once")
+                got.append(seeker.arm("a G", sys._getframe()))
+                got.append((seeker.armed, sys._getframe().f_trace is not None))
+                seeker.disarm()
+
+        sys.addaudithook(hook)
+        sys.settrace(None)
+        print(json.dumps(got))
+    """
+    begins = sys.version_info >= (3, 12)
+    assert run_program(program) == ["once", begins, [begins, begins]]
