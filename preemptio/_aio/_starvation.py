@@ -34,27 +34,27 @@ class Starvation(Instrument):
         self._p = p
         self._seconds = seconds
         self._watching = False
-        self._seen: dict[G, int] = {}  # who was parked at the last look, by the slices that it had had
+        self._seen: dict[int, int] = {}  # ids, which keep nobody, of who was parked at the last look; its slices then
         self._looks = Repeats()
 
     def parked(self, g: G) -> None:
         """Begin to look, when the first G is parked."""
         if not self._watching:
             self._watching = True
-            self._seen = {g: g.slices}
+            self._seen = {g.id: g.slices}
             self._p.host.call_after(self._seconds, self._look)
 
     def _look(self) -> None:
         """Report who has not had the CPU since the last look; look again if anybody is parked."""
         heap = self._p.parked.heap
-        parked = {(entry.g if isinstance(entry, Parked) else entry[0]) for _, _, _, entry in heap}
-        starving = {g for g in parked if self._seen.get(g) == g.slices}
-        self._looks = Repeats({g: n for g, n in self._looks.items() if g in starving})
-        for g in sorted(starving, key=lambda g: g.id):
-            looks = self._looks.count(g)
+        parked = [(entry.g if isinstance(entry, Parked) else entry[0]) for _, _, _, entry in heap]
+        starving = {g.id: g for g in parked if self._seen.get(g.id) == g.slices}
+        self._looks = Repeats({key: n for key, n in self._looks.items() if key in starving})
+        for key in sorted(starving):
+            looks = self._looks.count(key)
             if looks:
-                report_starving(g, looks * self._seconds, len(heap))
-        self._seen = {g: g.slices for g in parked}
+                report_starving(starving[key], looks * self._seconds, len(heap))
+        self._seen = {g.id: g.slices for g in parked}
         self._watching = bool(parked)
         if parked:
             self._p.host.call_after(self._seconds, self._look)

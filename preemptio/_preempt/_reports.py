@@ -46,18 +46,21 @@ class Reports:
 
     def slow(self, late: Late) -> None:
         """The loop turns again."""
-        seconds, key = time.monotonic() - late.since, late.key
+        met = late.take()
+        if met is None:
+            return
+        seconds, key = time.monotonic() - late.since, (str(met.verdict), met.place.partition(":")[0])
         worst = self._worst[key] = max(seconds, self._worst.get(key, 0.0))
         times = self._repeats.count(("slow", key))
         if times:
             report_slow(
-                late.g,
+                met.g,
                 seconds,
-                late.verdict,
-                late.place,
-                why=late.why,
-                called_at=late.called_at,
-                advice=late.advice,
+                met.verdict,
+                met.place,
+                why=met.why,
+                called_at=met.called_at,
+                advice=met.advice,
                 times=times,
                 worst=worst,
             )

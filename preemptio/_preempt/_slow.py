@@ -8,7 +8,7 @@ enough refusals: one C call of a second is refused never, since no tick can look
 
 What we do. The tick meets whatever runs too long; so it is the tick that compares the time with that of the last turn.
 When it is late, it notes the place, and posts one callback; when that runs the loop has turned, and how long it could
-not is known. Every further tick notes the place anew, so what is told of is where it was refused last.
+not is known. The time between two ticks is put to the place of the second, and what is told of is where it was longest.
 A loop for which nothing waits is not late, however long it takes: the time counts from the last tick that found it so.
 
 Invariants. One `Late` and one callback for one stretch without a turn. No frame is kept, which would keep variables.
@@ -39,23 +39,52 @@ CALLBACK: Final = "a callback of the loop, which is no task's step: only tasks a
 ONE_CALL: Final = "one call of C code, as it seems: no tick could look before it was over"
 
 
+class Met:
+    """One place where ticks have met what runs, and for how long it seems to have been there."""
+
+    __slots__ = ("advice", "called_at", "g", "place", "seconds", "verdict", "why")
+
+    def __init__(self, g: G | None) -> None:
+        """Begin with what is to be filled in."""
+        self.g = g
+        self.seconds = 0.0
+        self.verdict: Verdict | None = None
+        self.place = self.called_at = self.why = self.advice = ""
+
+
 class Late:
     """One stretch in which the loop did not turn, as far as ticks have seen it."""
 
-    __slots__ = ("advice", "called_at", "code", "g", "place", "since", "verdict", "why")
+    __slots__ = ("_last", "_looked_at", "_met", "since")
 
     def __init__(self, since: float) -> None:
         """Begin it: monotonic time of the last turn."""
-        self.since = since
-        self.g: G | None = None
-        self.verdict: Verdict | None = None
-        self.code: CodeType | None = None
-        self.place = self.called_at = self.why = self.advice = ""
+        self.since = self._looked_at = since
+        self._met: dict[tuple[Verdict | None, CodeType], Met] = {}
+        self._last: Met | None = None
 
-    @property
-    def key(self) -> tuple[str, str]:
-        """What is counted as the same: the file, and the reason."""
-        return str(self.verdict), "" if self.code is None else self.code.co_filename
+    def add(self, now: float, verdict: Verdict | None, code: CodeType, make: Callable[[], Met]) -> None:
+        """Put the time since the last look to a place; `make` tells of one that is new."""
+        met = self._met.get((verdict, code))
+        if met is None:
+            met = self._met[verdict, code] = make()
+        self._last = met
+        self.add_to_last(now)
+
+    def add_to_last(self, now: float) -> bool:
+        """Put the time since the last look to the place of the last one; False if there is none."""
+        if self._last is None:
+            return False
+        self._last.seconds += now - self._looked_at
+        self._looked_at = now
+        return True
+
+    def take(self) -> Met | None:
+        """Return the place that it was longest at, and forget them: tasks must not be kept by what was told of them."""
+        worst = max(self._met.values(), key=lambda met: met.seconds, default=None)
+        self._met.clear()
+        self._last = None
+        return worst
 
 
 class Slow:
@@ -87,28 +116,35 @@ class Slow:
         if late.since != since:
             self._late = late = Late(since)
             p.host.post(self._reports.slow, late)
-        self._note(late, frame)
+        self._note(late, frame, now)
 
-    def _note(self, late: Late, frame: FrameType) -> None:
+    def _note(self, late: Late, frame: FrameType, now: float) -> None:
         step = self._p.step
-        late.g, rules = (None, self._rules) if step is None else (step[0], self._rules.of(step[0]))
+        g, rules = (None, self._rules) if step is None else (step[0], self._rules.of(step[0]))
         at = _outward(rules, frame, lambda whose: whose is not Whose.RUNTIME)
-        if at is not frame and late.code is not None:
+        if at is not frame and late.add_to_last(now):
             return  # the runtime's own code tells nothing, and an earlier tick told more
-        at = at or _stands(late.g) or frame
+        at = at or _stands(g) or frame
+        verdict: Verdict | None = Verdict.NO_OWNER
+        if g is not None:
+            refused = g._extra.last_refusal
+            seen = refused is not None and refused[3] >= late.since
+            verdict = beyond(self._rules, g, refused[0], frame) if refused is not None and seen else None
+        late.add(now, verdict, at.f_code, lambda: self._met(g, verdict, at, rules, frame))
+
+    def _met(self, g: G | None, verdict: Verdict | None, at: FrameType, rules: SafePoints, frame: FrameType) -> Met:
         users = _outward(rules, at, lambda whose: whose is Whose.USER)
-        late.code, late.place = at.f_code, place(at)
-        late.called_at = "" if users is None or users is at else place(users)
-        if late.g is None:
-            late.verdict, late.why, late.advice = Verdict.NO_OWNER, CALLBACK, Verdict.NO_OWNER.advice
-            return
-        refused = late.g._extra.last_refusal
-        if refused is None or refused[3] < late.since:
-            late.verdict, late.why, late.advice = None, ONE_CALL, Verdict.OPCODE.advice
+        met = Met(g)
+        met.verdict, met.place = verdict, place(at)
+        met.called_at = "" if users is None or users is at else place(users)
+        if g is None:
+            met.why, met.advice = CALLBACK, Verdict.NO_OWNER.advice
+        elif verdict is None:
+            met.why, met.advice = ONE_CALL, Verdict.OPCODE.advice
         else:
-            late.verdict = beyond(self._rules, late.g, refused[0], frame)
-            late.why = late.verdict.doc + note(late.verdict, late.g)
-            late.advice = advise(self._rules, late.g, late.verdict, frame)
+            met.why = verdict.doc + note(verdict, g)
+            met.advice = advise(self._rules, g, verdict, frame)
+        return met
 
 
 def _outward(rules: SafePoints, frame: FrameType, wanted: Callable[[Whose], bool]) -> FrameType | None:

@@ -1,6 +1,7 @@
 """The GC fence: closed while the collector runs, and not to be lost."""
 
 import gc
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -55,6 +56,23 @@ class TestClosed:
         assert fence._on_gc not in gc.callbacks
         assert fence.closed()
         assert not fence.closed(peek=True)
+
+    def test_open_while_another_thread_collects(self, fence):
+        """Its lists are on its own stack. A peek is about any thread."""
+        said = []
+
+        class Looks:
+            def __init__(self):
+                self.me = self
+
+            def __del__(self):
+                with ThreadPoolExecutor(1) as pool:
+                    said.append(pool.submit(lambda: (fence.closed(), fence.closed(peek=True))).result())
+                    said.append((fence.closed(), fence.closed(peek=True)))
+
+        Looks()
+        gc.collect()
+        assert said == [(False, True), (True, True)]
 
     def test_closed_in_a_finalizer_of_a_collection(self, fence):
         """The collector's lists are on the C stack then."""
