@@ -28,6 +28,7 @@ from types import CodeType, ModuleType, TracebackType
 from typing import Any
 
 from preemptio._aio._loops import Loop, asyncio_base, uvloop_class
+from preemptio._aio._runtime import RuntimeLoop
 from preemptio._cli._args import program_name
 from preemptio._cli._hooks import hook_loops
 from preemptio._cli._refusal import Refusal
@@ -154,7 +155,12 @@ def _suggestion(name: str = "") -> str:
 
 
 def _without_our_frames(traceback: TracebackType | None) -> TracebackType | None:
-    """Drop the frames that led to the program's first line."""
+    """Drop the frames that led to the program's first line, and that of the loop's own way to run."""
     while traceback is not None and traceback.tb_frame.f_code.co_filename.startswith(_HERE):
         traceback = traceback.tb_next
+    at = traceback
+    while at is not None and at.tb_next is not None:
+        if at.tb_next.tb_frame.f_code is RuntimeLoop.run_until_complete.__code__:
+            at.tb_next = at.tb_next.tb_next
+        at = at.tb_next
     return traceback

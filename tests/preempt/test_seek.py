@@ -233,11 +233,11 @@ class TestPreemption:
                 json.dumps(rows)
                 if preemptions.get(PreemptKind.SEEK):
                     break
-            return preemptions, frame.f_trace, sys.gettrace()
+            return preemptions, frame
 
-        preemptions, frame_trace, trace = preemptio.run(main(), loop_factory=make_loop)
+        preemptions, frame = preemptio.run(main(), loop_factory=make_loop)
         assert preemptions[PreemptKind.SEEK] >= 1
-        assert (frame_trace, trace) == (None, None)
+        assert (frame.f_trace, sys.gettrace()) == (None, None)
 
     def test_somebody_elses_tracer_survives_a_busy_step(self):
         """A tracer in C is not replaced: the step is preempted where the tick itself meets a safe place, or never."""

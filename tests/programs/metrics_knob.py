@@ -8,9 +8,11 @@ import asyncio
 
 from _common import run
 
+from preemptio._observe._table import EVERY
+
 
 async def main():
-    for _ in range(200):
+    for _ in range(3 * EVERY):
         await asyncio.sleep(0)
     from preemptio import runtime
 
