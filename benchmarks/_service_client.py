@@ -75,10 +75,9 @@ async def main(port: int, pid: int, rate: float, crunchers: int, seconds: float)
         nonlocal under_way, done
         while not ending:
             under_way += 1
-            try:
-                done += await clients.get("/crunch")
-            finally:
-                under_way -= 1
+            answered = await clients.get("/crunch")
+            under_way -= 1
+            done += answered
 
     async with asyncio.TaskGroup() as group:
         for _ in range(crunchers):
