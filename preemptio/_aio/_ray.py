@@ -72,10 +72,7 @@ def actor_options(**environ: str) -> dict[str, Any]:
     Context: the program that makes the actor. The worker needs preemptio installed, and CPython 3.12 to preempt.
 
     Example:
-        An actor whose health check is answered while it computes:
-
-        >>> import preemptio.ray  # doctest: +SKIP
-        >>> worker = Worker.options(max_concurrency=100, **preemptio.ray.actor_options()).remote()  # doctest: +SKIP
+        `Worker.options(max_concurrency=100, **preemptio.ray.actor_options()).remote()`; examples/10_ray_actor.py.
     """
     try:
         constants: Any = importlib.import_module("ray._private.ray_constants")
