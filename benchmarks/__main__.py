@@ -30,6 +30,7 @@ NAMES = (
     "metrics",
     "recording",
     "echo",
+    "service",
     "micro",
     "memory",
     "timeout",

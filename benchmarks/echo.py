@@ -9,16 +9,13 @@ second time for the requests that a second of the server's CPU time serves.
 from __future__ import annotations
 
 import asyncio
-import os
 import statistics
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import cast
 
 from benchmarks import _echo_client
+from benchmarks._driven import driven
 from benchmarks._harness import Options, Promise, Row, interleaved, ratio
-from benchmarks._work import Spent, now
 from benchmarks._worker import Side
 
 CONNECTIONS = 32
@@ -68,38 +65,10 @@ async def serve(variant: str, seconds: float) -> tuple[float, float]:
     else:
         server = await loop.create_server(Echo, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    arguments = [port, CONNECTIONS, seconds]
-    client = subprocess.Popen(
-        [sys.executable, "-I", "-S", _echo_client.__file__, *map(str, arguments)], stdout=subprocess.PIPE
-    )
-    # the client's first line says that it starts, its second what it got
-    assert client.stdout is not None
-    pipe = client.stdout.fileno()
-    lines: list[tuple[bytes, Spent]] = []
-    ended = loop.create_future()
-
-    os.set_blocking(pipe, False)
-
-    def read() -> None:
-        try:
-            data = os.read(pipe, 100)
-        except BlockingIOError:
-            return
-        lines.append((data, now()))
-        if not data:
-            loop.remove_reader(pipe)
-            ended.set_result(None)
-
-    loop.add_reader(pipe, read)
-    await ended
-    client.wait()
-    client.stdout.close()
+    answered = await driven(port, CONNECTIONS, seconds)
     server.close()
     await asyncio.sleep(0.01)  # the connections see their end
-    if len(lines) != 3:
-        raise RuntimeError(f"the client failed: {lines}")
-    (_, (wall, cpu)), (answer, (wall_end, cpu_end)), _ = lines
-    return float(answer), (cpu_end - cpu) / (wall_end - wall)
+    return answered
 
 
 def run(opt: Options) -> Iterator[Row]:

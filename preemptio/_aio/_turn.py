@@ -13,6 +13,10 @@ The batch. asyncio runs what is ready, then polls. Here a batch also takes what 
 budget: polling after every step is what makes a stock step dear. A tick ends the batch, so I/O never waits longer
 than a slice or two for it. Without a tick the batch is asyncio's.
 
+A batch can be cut before the callbacks of a poll have run. A second poll would find the same sockets readable and queue
+their callbacks once more, faster than they run when there are many of them: under load the queue would only grow. So
+a marker stands behind what a poll has found, and there is no other poll before it has been met.
+
 `stop()` keeps asyncio's meaning: what was ready when the turn began still runs, what those callbacks schedule does
 not. A marker in the queue says where that boundary is; it stays there when a preemption cuts the batch short.
 
@@ -74,6 +78,9 @@ class _End:
 
 END: Final = _End()
 
+POLLED: Final = _End()
+"""The end, in the queue, of what the last poll found; see above."""
+
 
 class TurnLoop(RuntimeLoop):
     """Mixin for asyncio.BaseEventLoop and what keeps its `_run_once`."""
@@ -95,6 +102,7 @@ class TurnLoop(RuntimeLoop):
     def _init_runtime(self) -> None:
         super()._init_runtime()
         self._end_queued = False  # END is in the queue
+        self._polled = False  # POLLED is
         self._due = False  # the hub must resume a parked step
         self._quiet = 0  # turns in a row with nothing ready
         epoll = isinstance(self._selector, getattr(selectors, "EpollSelector", ()))
@@ -141,12 +149,12 @@ class TurnLoop(RuntimeLoop):
 
     def backlog(self) -> int:
         """Return the length of the queue: mostly steps."""
-        return len(self._ready) - self._end_queued
+        return len(self._ready) - self._end_queued - self._polled
 
     def quiet(self) -> bool:
         """Report whether a turn, now, would find nothing to run but parked steps. In the tick handler."""
         poll = self._poll
-        if poll is None or len(self._ready) > self._end_queued or self._stopping or poll(0):
+        if poll is None or len(self._ready) > self._end_queued + self._polled or self._stopping or poll(0):
             return False
         scheduled = self._scheduled
         return not scheduled or scheduled[0]._when > time.monotonic()  # type: ignore[attr-defined]
@@ -193,10 +201,11 @@ class TurnLoop(RuntimeLoop):
         while True:
             if not (self._stopping and self._end_queued):
                 p.active = False
-                found = select(0 if ready or p.parked.heap or self._stopping else self._timeout())
-                if found:
-                    self._process_events(found)  # type: ignore[attr-defined]
-                    found = None  # as asyncio does: it would keep handles alive
+                if not self._polled:
+                    found = select(0 if ready or p.parked.heap or self._stopping else self._timeout())
+                    if found:
+                        self._queue_found(found)
+                        found = None  # as asyncio does: it would keep handles alive
                 p.now = time.monotonic()
                 if self._scheduled:
                     self._move_timers()
@@ -229,6 +238,8 @@ class TurnLoop(RuntimeLoop):
                         break
                     self._end_queued = True
                     ready.append(END)
+                elif item is POLLED:
+                    self._polled = False
                 elif type(item) is Parked:
                     p.handoff = item
                     return True
@@ -239,6 +250,12 @@ class TurnLoop(RuntimeLoop):
                     else:
                         item._run()
             p.step = None
+
+    def _queue_found(self, found: Any) -> None:
+        """Queue the callbacks of what a poll has found, and the marker behind them."""
+        self._process_events(found)  # type: ignore[attr-defined]
+        self._polled = True
+        self._ready.append(POLLED)
 
     def _parked_is_due(self) -> bool:
         """Count quiet turns; tell the hub when a parked step has its turn."""

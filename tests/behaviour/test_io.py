@@ -128,3 +128,32 @@ async def test_a_subprocess():
     )
     out, _ = await process.communicate(b"olleh\n")
     assert (process.returncode, out) == (0, b"hello\n")
+
+
+async def test_a_reader_is_called_once_for_what_came():
+    """More sockets than a batch has places for: none is found readable again before its callback has run."""
+    loop, done = asyncio.get_running_loop(), asyncio.Event()
+    pairs = [socket.socketpair() for _ in range(4 * preemptio.config.budget)]
+    left, extra = set(range(len(pairs))), []
+
+    def read(n, sock):
+        try:
+            left.discard(sock.recv(1) and n)
+        except BlockingIOError:
+            extra.append(n)
+        if not left:
+            done.set()
+
+    try:
+        for n, (ours, _) in enumerate(pairs):
+            ours.setblocking(False)
+            loop.add_reader(ours, read, n, ours)
+        for _, theirs in pairs:
+            theirs.send(b"x")
+        await done.wait()
+        assert extra == []
+    finally:
+        for ours, theirs in pairs:
+            loop.remove_reader(ours)
+            ours.close()
+            theirs.close()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import preemptio
-from preemptio import asgi, gunicorn, lowlevel, runtime, scan, trace
+from preemptio import asgi, gunicorn, lowlevel, ray, runtime, scan, trace
 
 # Name, and the first word of its docstring if it is something that is called to do something.
 PUBLIC = {
@@ -53,6 +53,7 @@ PUBLIC = {
         "asgi": "",
         "gunicorn": "",
         "lowlevel": "",
+        "ray": "",
         "runtime": "",
         "scan": "",
         "trace": "",
@@ -61,6 +62,10 @@ PUBLIC = {
         "CPUBudget": "",
     },
     gunicorn: {},  # its classes are made when they are asked for: tests/servers
+    ray: {
+        "actor_options": "Return",
+        "setup": "Have",
+    },
     lowlevel: {
         "all_gs": "Return",
         "counters": "Return",

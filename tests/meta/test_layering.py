@@ -23,7 +23,7 @@ LAW["_preempt"] = LAW["_core"] | {"_core"}
 LAW["_scan"] = LAW["_preempt"] | {"_preempt"}
 LAW["_aio"] = LAW["_scan"] | {"_scan"}
 LAW["_observe"] = LAW["_aio"] | {"_aio"}
-FACES = {"asgi", "gunicorn", "lowlevel", "runtime", "scan", "trace"}
+FACES = {"asgi", "gunicorn", "lowlevel", "ray", "runtime", "scan", "trace"}
 LAW |= dict.fromkeys(FACES, LAW["_observe"] | {"_observe"})
 LAW["__init__"] = LAW["_observe"] | {"_observe"} | FACES
 LAW["_cli"] = LAW["_tools"] = LAW["__main__"] = LAW["__init__"] | {"__init__", "_cli"}
