@@ -19,7 +19,10 @@ from functools import partial
 from types import FunctionType, MethodType
 from typing import Any, Final
 
+from preemptio._scan._classes import attribute, attributes, module_of
 from preemptio._scan._graph import cells_of
+
+_GATHERING: Final = asyncio.tasks._GatheringFuture  # type: ignore[attr-defined]
 
 _GROUPS: Final = frozenset({"asyncio.taskgroups", "anyio._backends._asyncio"})
 """Modules of the task groups, which keep the future that their parent waits for in `_on_completed_fut`."""
@@ -37,9 +40,10 @@ def tasks_behind(future: Any) -> Iterator[tuple[Any, str]]:
             if not asyncio.Future.done(each):
                 yield each, how
             continue
-        todo += [(child, "gather") for child in getattr(each, "_children", None) or () if _pending(child)]
-        for callback, *_ in getattr(each, "_callbacks", None) or ():
-            if getattr(callback, "__name__", "") == "_outer_done_callback":
+        if type(each) is _GATHERING:
+            todo += [(child, "gather") for child in each._children if _pending(child)]
+        for callback, *_ in attribute(each, "_callbacks") or ():
+            if type(callback) is FunctionType and callback.__name__ == "_outer_done_callback":
                 todo += [(inner, "shield") for inner in cells_of(callback) if _pending(inner)]
 
 
@@ -59,15 +63,15 @@ def reached(callback: Any) -> Iterator[Any]:
         things = [callback.__self__]
     for thing in things:
         yield thing
-        if type(thing).__module__ in _GROUPS:
-            yield getattr(thing, "_on_completed_fut", None)
+        if module_of(type(thing)) in _GROUPS:
+            yield attributes(thing).get("_on_completed_fut")
 
 
 def awaited_by(task: Any) -> set[Any]:
     """Return the tasks that a task cannot go on before the end of, as far as can be seen: whom it awaits, and so on."""
     completed: dict[int, list[Any]] = {}  # by a future, the tasks whose end may complete it
     for each in asyncio.all_tasks(task.get_loop()):
-        for callback, *_ in getattr(each, "_callbacks", None) or ():
+        for callback, *_ in attribute(each, "_callbacks") or ():
             for thing in reached(callback):
                 completed.setdefault(id(thing), []).append(each)
     found: set[Any] = set()
