@@ -14,7 +14,7 @@ import asyncio
 
 import pytest
 import structlog.testing
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import HealthCheck, Phase, example, given, settings, strategies as st
 
 import preemptio
 from tests.behaviour._support import Flag, spin
@@ -58,6 +58,7 @@ class Run:
         self.futures = {}
         self.tasks = {}
         self.states = {(holder, name): [] for holder in HOLDERS for name in TARGETS}
+        self.kept = []  # by whoever has them: they do not end because nobody refers to them
         self.flag = Flag()
         self.count = 0
 
@@ -146,8 +147,10 @@ class Run:
         names = [name for name in TARGETS if self.model[name].shares["helper"]]
         for name in names:
             self.model[name].shares["helper"] = 0
+            self.kept += self.states["helper", name]
             self.states["helper", name].clear()
         await self.settle()
+        assert all(state.over for state in self.kept)
         before = len(self.expected)
         self.go(*names)
         after = self.said[before:]
@@ -224,7 +227,23 @@ class Run:
 def test_any_order(make_loop):
     """Whatever comes, in whatever order."""
 
-    @settings(max_examples=40, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=40,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        phases=(Phase.explicit, Phase.generate),  # a G that is lost takes seconds to give up, each time
+    )
+    @example(
+        [("suspend", "driver", name) for name in WAITERS]
+        + [("wake", None, name) for name in reversed(WAITERS)]
+        + [("resume all", "driver", None)]
+    )
+    @example([("suspend", "helper", "a"), ("wake", None, "a"), ("cancel", None, "a"), ("end", "helper", None)])
+    @example(
+        [("suspend", "thread", HOG), ("suspend", "driver", HOG), ("resume", "thread", HOG), ("preempt", None, HOG)]
+    )
     @given(st.lists(ACTS, min_size=4, max_size=25))
     def run(acts):
         with structlog.testing.capture_logs() as said:
