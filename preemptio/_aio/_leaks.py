@@ -264,7 +264,7 @@ async def leaks(*, background: bool = True) -> list[Leak]:
     Raises:
         NotAGError: the caller is not in a task of a preemptio loop.
 
-    Context: in a task. It runs in slices of half a millisecond; about a second for a million objects.
+    Context: in a task. It runs in slices of half a millisecond; some two seconds for a million objects.
 
     Source: mgc.go, findGoroutineLeaks.
 
