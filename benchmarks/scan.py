@@ -4,16 +4,20 @@ A ticker sleeps a millisecond at a time while `scan.leaks()` and `scan.retained(
 objects. Its lateness is measured in slices, samples that the machine disturbed left out as in `latency`. The pause is
 the stretch at the end in which nothing else runs, beside a thousand Gs, a tenth of them leaked. Throughput is in
 millions of objects that the garbage collector knows, a second; its own full collection of the same heap, which nothing
-interrupts, stands beside it.
+interrupts, stands beside it. So do objgraph, Pympler and guppy where they are installed (`preemptio[bench]`), each for
+what comes closest, on a heap of a million objects: the loop stands still while they look.
+
+How it grows: a smaller heap, and ten times as many Gs on one that is smaller still.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from benchmarks._harness import Options, Promise, Row, interleaved, percentile
@@ -45,7 +49,7 @@ class Record:
         self.pair = (number, [number])
 
 
-def measure(side: Side, what: str, objects: int) -> dict[str, Any]:
+def measure(side: Side, what: str, objects: int, gs: int = GS) -> dict[str, Any]:
     """Return lateness, pause and throughput of one scan, and the seconds of a collection."""
     if not HEAP:
         gc.disable()
@@ -56,16 +60,53 @@ def measure(side: Side, what: str, objects: int) -> dict[str, Any]:
     gc.collect()
     collecting = time.perf_counter() - start
     gc.freeze()  # else a collection of the heap in the middle is what the ticker sees
-    return side.run(scanned, what) | {"collecting": collecting, "objects": objects}  # type: ignore[no-any-return]
+    if what == "others":
+        gc.unfreeze()  # they do not see what is frozen
+        return {"objects": objects} | {name: seconds for name, look in OTHERS.items() for seconds in look()}
+    return side.run(scanned, what, gs) | {"collecting": collecting, "objects": objects}  # type: ignore[no-any-return]
 
 
-async def scanned(what: str) -> dict[str, Any]:
+def _objgraph() -> Iterator[float]:
+    """Count the objects by type."""
+    with contextlib.suppress(ImportError):
+        import objgraph
+
+        yield _seconds(objgraph.typestats)
+
+
+def _pympler() -> Iterator[float]:
+    """Measure what one list keeps alive."""
+    with contextlib.suppress(ImportError):
+        from pympler.asizeof import asizeof
+
+        yield _seconds(asizeof, HEAP)
+
+
+def _guppy() -> Iterator[float]:
+    """Measure what is reachable from the root, by type."""
+    with contextlib.suppress(ImportError):
+        from guppy import hpy
+
+        heap = hpy()
+        yield _seconds(lambda: heap.heap().size)
+
+
+def _seconds(fn: Callable[..., object], *args: object) -> float:
+    start = time.perf_counter()
+    fn(*args)
+    return time.perf_counter() - start
+
+
+OTHERS = {"objgraph.typestats()": _objgraph, "pympler.asizeof()": _pympler, "guppy.heap()": _guppy}
+
+
+async def scanned(what: str, gs: int) -> dict[str, Any]:
     """Scan once, beside the ticker and the Gs."""
     from preemptio import scan
     from preemptio.lowlevel import pauses
 
     reachable = asyncio.Event()
-    tasks = [asyncio.create_task(_wait(reachable if n % 10 else asyncio.Event())) for n in range(GS)]
+    tasks = [asyncio.create_task(_wait(reachable if n % 10 else asyncio.Event())) for n in range(gs)]
     late: list[Late] = []
     stop = asyncio.Event()
     ticker = asyncio.create_task(tick(0.001, late, stop))
@@ -76,7 +117,7 @@ async def scanned(what: str) -> dict[str, Any]:
     found = await (scan.leaks() if what == "leaks" else scan.retained())
     seconds = time.perf_counter() - start
     stop.set()
-    assert what != "leaks" or len(found) == GS // 10, len(found)  # type: ignore[arg-type]
+    assert what != "leaks" or len(found) == gs // 10, len(found)  # type: ignore[arg-type]
     for task in tasks:
         task.cancel()
     await asyncio.gather(ticker, *tasks, return_exceptions=True)
@@ -97,6 +138,22 @@ def run(opt: Options) -> Iterator[Row]:
             measured = interleaved(__name__, sides, params, min(opt.rounds, 2), turns=1, warm=0)
             for loop, rounds in measured.items():
                 yield from rows(what, loop, rounds, full=objects > 1e6 or opt.quick)
+    sides = {loop: Side("preempted", loop, SLICE) for loop in opt.loops}
+    for gs in (GS, 10 * GS):
+        params = {"what": "leaks", "objects": 100_000, "gs": gs}
+        for loop, rounds in interleaved(__name__, sides, params, min(opt.rounds, 2), turns=1, warm=0).items():
+            pause, seconds = (statistics.median(one[key] for one in rounds) * 1e3 for key in ("pause", "seconds"))
+            yield Row(f"leaks: pause, {gs} Gs, 0.1m objects", loop, pause, f"in all {seconds:.0f} ms", "ms")
+    yield from others(round(opt.scale(1e6, 2e5)))
+
+
+def others(objects: int) -> Iterator[Row]:
+    """Show what other tools take for the same heap."""
+    measured = interleaved(__name__, {"asyncio": Side("bare")}, {"what": "others", "objects": objects}, 1, 1, 0)
+    for one in measured["asyncio"]:
+        for name in OTHERS:
+            missing = "" if name in one else "not measured: not installed, or no wheel for this Python"
+            yield Row(f"{name}: objects", "asyncio", objects / one[name] / 1e6 if name in one else 0.0, missing, "m/s")
 
 
 def rows(what: str, loop: str, rounds: list[dict[str, Any]], *, full: bool) -> Iterator[Row]:

@@ -24,9 +24,9 @@ from preemptio._aio._go import go as go
 from preemptio._aio._groups import TaskGroup as TaskGroup
 from preemptio._aio._loops import install as install, new_event_loop as new_event_loop
 from preemptio._aio._runner import run as run
+from preemptio._aio._shares import SuspendState as SuspendState
 from preemptio._aio._stack import stack as stack
 from preemptio._aio._suspend import (
-    SuspendState as SuspendState,
     resume_g as resume_g,
     suspend_g as suspend_g,
     suspend_g_threadsafe as suspend_g_threadsafe,

@@ -148,7 +148,7 @@ NOT_SUSPENDED = Event(
 NOT_RESUMED = Event(
     "suspended task was not resumed",
     "warning",
-    "Whoever held a task forgot to let it go, so that was done for him.",
+    "Whoever held a task forgot to let it go, or waited for it, so that was done for him.",
     "Follow `advice`.",
     {"why": "how that was noticed", "advice": "what to type"},
 )

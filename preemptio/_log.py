@@ -215,9 +215,8 @@ def report_stragglers(gs: Sequence[G], when: str) -> None:
         _say(_events.STRAGGLER, g, when=when, status=str(g.status), dump=g.dump())
 
 
-def report_abandoned(g: G, why: str) -> None:
-    """Say that a suspended G was let go because whoever held it forgot to."""
-    advice = "use `async with preemptio.suspended(g):`, or call resume_g(state) in a `finally`"
+def report_abandoned(g: G, why: str, advice: str) -> None:
+    """Say that a suspended G was let go because whoever held it did not."""
     _say(_events.NOT_RESUMED, g, why=why, advice=advice)
 
 

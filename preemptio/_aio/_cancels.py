@@ -32,7 +32,8 @@ from gc import get_referents
 from typing import Any, Final
 from weakref import WeakSet
 
-from preemptio._scan._graph import cells_of
+from preemptio._scan._classes import attribute, attributes, ids, is_a, names_of, qualname_of
+from preemptio._scan._graph import CONTAINERS, cells_of
 
 MANY: Final = 1_000
 """Members up to which a container in an attribute is looked through for tasks."""
@@ -41,25 +42,36 @@ _WAKEUPS: Final = ("task_wakeup", "TaskStepMethWrapper", "TaskWakeupMethWrapper"
 
 _BOUND: Final = (types.MethodType, types.BuiltinMethodType, types.MethodWrapperType)
 
+_GATHERING: Final = asyncio.tasks._GatheringFuture  # type: ignore[attr-defined]
+
+_SMALL: Final = ids(set, list, tuple, dict)
+
+
+_PENDING: Final = ("PENDING", "RUNNING")
+"""Of a thread's future: `done()` is a method that may be overridden."""
+
+_callbacks_of: Final = names_of(asyncio.Future)["_callbacks"].__get__
+
 
 def chain(task: Any) -> Iterator[Any]:
     """Yield the coroutines and generators that a task stands in, outermost first."""
     awaiting = task.get_coro()
     while awaiting is not None:
         yield awaiting
-        following = getattr(awaiting, "cr_await", None) or getattr(awaiting, "gi_yieldfrom", None)
-        awaiting = following if following is not None else getattr(awaiting, "ag_await", None)
+        following = (attribute(awaiting, name) for name in ("cr_await", "gi_yieldfrom", "ag_await"))
+        awaiting = next((each for each in following if each is not None), None)
 
 
 def is_main(task: Any) -> bool:
     """Report whether somebody runs the loop until this task ends: it ends when the program does."""
-    return any("run_until_complete" in getattr(each[0], "__qualname__", "") for each in task._callbacks or ())
+    names = (attribute(each[0], "__qualname__") for each in task._callbacks or ())
+    return any(type(name) is str and "run_until_complete" in name for name in names)
 
 
 def of_a_thread(task: Any) -> bool:
     """Report whether a thread has a future for it, by run_coroutine_threadsafe: to cancel that cancels the task."""
     return any(
-        isinstance(each, concurrent.futures.Future) and not each.done()
+        is_a(each, concurrent.futures.Future) and attributes(each).get("_state") in _PENDING
         for callback in task._callbacks or ()
         if type(callback[0]) is types.FunctionType and callback[0].__module__ == "asyncio.futures"
         for each in cells_of(callback[0])
@@ -73,19 +85,21 @@ def handles(loop: asyncio.AbstractEventLoop) -> Iterator[Any]:
     if selector is not None and selector.get_map() is not None:
         held += [key.data for key in list(selector.get_map().values())]
     for each in held:
-        if isinstance(each, (list, set, tuple)) or type(each).__name__ == "deque":
-            yield from (item for item in list(each) if _is_handle(item))
-        elif isinstance(each, dict):
+        if type(each) is dict:
             yield from (item for item in list(each.values()) if _is_handle(item))
+        elif type(each) is not str and is_a(each, CONTAINERS):
+            yield from (item for item in get_referents(each) if _is_handle(item))
 
 
 def _is_handle(thing: object) -> bool:
-    return type(thing).__name__.endswith("Handle") and not getattr(thing, "_cancelled", False)
+    if not qualname_of(type(thing)).endswith("Handle"):
+        return False
+    return not (attribute(thing, "_cancelled") or attributes(thing).get("_cancelled"))
 
 
 def weak_sets(loop: asyncio.AbstractEventLoop) -> list[Any]:
     """Return the loop's own weak sets, of async generators: it is not by them that anybody gets at one."""
-    return [each for each in (*get_referents(loop), *vars(loop).values()) if isinstance(each, WeakSet)]
+    return [each for each in (*get_referents(loop), *vars(loop).values()) if is_a(each, WeakSet)]
 
 
 class Cancels:
@@ -107,9 +121,10 @@ class Cancels:
             self._known.add(id(task))
             self._found(task)
             awaited = task._fut_waiter
-            if isinstance(awaited, asyncio.Task):
+            if is_a(awaited, asyncio.Task):
                 todo.append(awaited)
-            todo += getattr(awaited, "_children", ())  # of gather
+            if type(awaited) is _GATHERING:
+                todo += awaited._children
             todo += awaited_in_asyncio(task)
 
     def handle(self, thing: Any) -> None:
@@ -119,12 +134,16 @@ class Cancels:
 
     def future(self, future: Any) -> None:
         """Look at what is to be called when a future is done."""
-        for callback in future._callbacks or ():
+        try:
+            callbacks = _callbacks_of(future) or ()
+        except RuntimeError:  # a subclass has not initialised it
+            return
+        for callback in callbacks:
             self.callback(callback[0])
 
     def concurrent(self, future: Any) -> None:
         """Look at what is to be called when a future of a thread is done."""
-        for callback in list(future._done_callbacks):
+        for callback in list(attributes(future).get("_done_callbacks") or ()):
             self.callback(callback)
 
     def callback(self, thing: Any) -> None:
@@ -148,16 +167,16 @@ class Cancels:
                 todo.append(thing.__func__)
                 self._object(thing.__self__)
             elif issubclass(cls, _BOUND):
-                if getattr(thing, "__name__", "") not in _WAKEUPS:
+                if thing.__name__ not in _WAKEUPS:
                     self._object(thing.__self__)
-            elif cls.__name__ not in _WAKEUPS:
+            elif qualname_of(cls) not in _WAKEUPS:
                 self._object(thing)
 
     def _object(self, thing: Any) -> None:
         """Look for tasks in the attributes of an object that a callback has at hand."""
         if issubclass(type(thing), asyncio.Task):
             self.cancels(thing)
-        if thing is self._loop or isinstance(thing, (asyncio.Future, types.ModuleType, type)):
+        if thing is self._loop or is_a(thing, (asyncio.Future, types.ModuleType, type)):
             return
         attributes = get_referents(thing)
         for each in list(attributes):
@@ -166,7 +185,7 @@ class Cancels:
         for each in attributes:
             if issubclass(type(each), asyncio.Task):
                 self.cancels(each)
-            elif type(each) in (set, list, tuple, dict) and len(each) <= MANY:
+            elif id(type(each)) in _SMALL and len(each) <= MANY:
                 for task in _tasks_in(get_referents(each)):
                     self.cancels(task)
 
@@ -179,9 +198,9 @@ def awaited_in_asyncio(task: Any) -> list[Any]:
     """Return the tasks that a task waits for in `asyncio.wait_for`, which cancels them."""
     found: list[Any] = []
     for each in chain(task):
-        if getattr(each, "cr_code", None) in _WAIT_FOR:
+        if attribute(each, "cr_code") is _WAIT_FOR:
             found += _tasks_in(get_referents(each))
     return found
 
 
-_WAIT_FOR: Final = (asyncio.wait_for.__code__,)
+_WAIT_FOR: Final = asyncio.wait_for.__code__

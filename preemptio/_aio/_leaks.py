@@ -20,6 +20,7 @@ import asyncio
 import concurrent.futures
 import time
 from gc import get_referents
+from types import MethodType
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
 
@@ -28,6 +29,7 @@ from preemptio._aio._roots import shared_roots
 from preemptio._aio._scan import Scan, scan
 from preemptio._core._gstatus import LEAKED, WAITING, cas_gstatus
 from preemptio._log import report_leak
+from preemptio._scan._classes import attribute, is_a
 from preemptio._scan._leaks import Blocked, Core, Island, Leak
 from preemptio._scan._mark import Mark
 from preemptio._scan._stack import stack_of
@@ -46,13 +48,13 @@ def waits_for(g: G) -> Any:
     task, extra = g.task, g._extra
     if task is None or g.status.base not in (WAITING, LEAKED) or task.done():
         return None
-    if (extra.hold is not None and extra.hold.deferred) or getattr(task.get_coro(), "cr_running", False):
+    if (extra.hold is not None and extra.hold.deferred) or attribute(task.get_coro(), "cr_running"):
         if g.parked is None:
             return None
     if extra.parked is not None and extra.parked.throw is not None:
         return None
     future = task._fut_waiter if extra.parked is None else extra.waiting_on
-    if not isinstance(future, asyncio.Future) or future.done():
+    if not is_a(future, asyncio.Future) or asyncio.Future.done(future):
         return None
     return future
 
@@ -65,7 +67,7 @@ def blocked(g: G) -> Blocked | None:
     task: Any = g.task
     if is_main(task):
         return None
-    awaits = future if isinstance(future, asyncio.Task) else None
+    awaits = future if is_a(future, asyncio.Task) else None
     return Blocked(g, task, id(future), awaits, g.slices, [task, task.get_coro()], g._extra.parked)
 
 
@@ -222,8 +224,8 @@ class LeakScan:
     def _in_the_body(self, task: Any) -> bool:
         """Report whether it is in a TaskGroup whose parent may raise in the body or be cancelled, which cancels it."""
         for callback in task._callbacks or ():
-            group = getattr(callback[0], "__self__", None)
-            if isinstance(group, asyncio.TaskGroup):
+            group = callback[0].__self__ if type(callback[0]) is MethodType else None
+            if is_a(group, asyncio.TaskGroup):
                 parent: Any = group._parent_task  # type: ignore[attr-defined]
                 ending = group._on_completed_fut  # type: ignore[attr-defined]
                 if parent is None or parent.done() or id(parent) in self.suspects:
@@ -262,7 +264,7 @@ async def leaks(*, background: bool = True) -> list[Leak]:
     Raises:
         NotAGError: the caller is not in a task of a preemptio loop.
 
-    Context: in a task. It runs in slices of half a millisecond; about a second for a million objects.
+    Context: in a task. It runs in slices of half a millisecond; some two seconds for a million objects.
 
     Source: mgc.go, findGoroutineLeaks.
 

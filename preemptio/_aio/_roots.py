@@ -23,6 +23,7 @@ from weakref import WeakValueDictionary
 
 from preemptio._aio._inspect import LOOPS
 from preemptio._core._parked import Parked
+from preemptio._scan._classes import attribute, names_of, qualname_of
 from preemptio._scan._root import Root
 from preemptio._scan._roots import name_of, process_roots, standing_frames
 
@@ -60,7 +61,7 @@ def shared_roots(loop: Any) -> Iterator[Root]:
             for fd, transport in list(value.items()):
                 yield Root(transport, f"transport of descriptor {fd}")
         elif not any(value is each for each in own.values()):
-            yield Root(value, f"the loop's {type(value).__name__}")
+            yield Root(value, f"the loop's {qualname_of(type(value))}")
     for other in list(LOOPS):
         if other is not loop and not other.is_closed():
             yield Root(other, "another loop")
@@ -85,7 +86,7 @@ def _hub(loop: Any) -> Iterator[Root]:
 def _timers(loop: Any) -> Iterator[Root]:
     handles = loop._scheduled if hasattr(loop, "_scheduled") else getattr(loop, "_timers", None) or ()
     for handle in list(handles):
-        if not handle.cancelled():
+        if not _is_cancelled(handle):
             yield Root(handle, f"timer: {_called(handle)}")
 
 
@@ -93,7 +94,7 @@ def _ready(loop: Any) -> Iterator[Root]:
     """Yield the handles that are ready. A step among them is no root: its G is."""
     queue: deque[Any] = getattr(loop, "_ready", None) or getattr(loop, "_queue", None) or deque()
     for handle in list(queue):
-        if type(handle) not in (tuple, Parked) and hasattr(handle, "cancelled") and not handle.cancelled():
+        if type(handle) is not tuple and type(handle) is not Parked and not _is_cancelled(handle):
             yield Root(handle, f"ready: {_called(handle)}")
 
 
@@ -105,6 +106,11 @@ def _registered(loop: Any) -> Iterator[Root]:
         yield Root(key.fileobj, f"I/O: descriptor {key.fd}")
 
 
+def _is_cancelled(handle: Any) -> bool:
+    cancelled = names_of(type(handle)).get("cancelled")
+    return bool(handle.cancelled()) if cancelled is not None else bool(attribute(handle, "_cancelled"))
+
+
 def _called(handle: Any) -> str:
-    callback = getattr(handle, "_callback", None)
-    return type(handle).__name__ if callback is None else name_of(callback)
+    callback = attribute(handle, "_callback")
+    return qualname_of(type(handle)) if callback is None else name_of(callback)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from preemptio._aio import _current_task
 from preemptio._aio._inspect import LOOPS
 from preemptio._aio._schedtrace import SchedTrace
+from preemptio._aio._shares import cancelled
 from preemptio._aio._shutdown import see_ended, shuts_down
 from preemptio._aio._starvation import Starvation
 from preemptio._aio._steps import adopt
@@ -157,6 +158,8 @@ class RuntimeLoop:
 
     def let_all_go(self) -> None:
         """End every suspension: the loop is about to end its tasks, and one that is held cannot end."""
+        if self._world is not None:
+            self._world.end()
         for g in list(self._p.holds):
             drop(self._p, g)
 
@@ -239,6 +242,12 @@ class RuntimeLoop:
         if task is not None and isinstance(exc, asyncio.CancelledError) and not task.done():
             g.extra().delivered_cancels = max(0, g.extra().delivered_cancels - 1)
             asyncio.Task.cancel(task, *exc.args)
+
+    def kept_back(self, g: G) -> None:
+        """Look whether it was a cancellation: that of a task which is not ours shows nowhere else."""
+        task = g.task
+        if task is not None and type(task) is not Task and task.cancelling():
+            cancelled(task)
 
     def forked(self) -> None:
         """Forget, in a forked child, that the loop runs."""

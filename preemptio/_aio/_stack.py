@@ -5,7 +5,7 @@ Context: any thread.
 
 from __future__ import annotations
 
-from preemptio._aio._suspend import SuspendState
+from preemptio._aio._shares import SuspendState
 from preemptio._scan._stack import Stack, stack_of
 
 

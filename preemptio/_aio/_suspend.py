@@ -1,10 +1,7 @@
 """suspend_g and its kin: the door through which tasks and threads hold a G still.
 
 What becomes of the G is argued in `_core/_hold.py`, who is granted what in `_preempt/_suspend.py`. Here is what the
-caller has of it: a `SuspendState`, his share of the hold.
-
-A share that is forgotten must not keep a G for ever. It belongs to the task that took it: when that ends, it is given
-back, and the same when nobody refers to it any more; both are reported. Whoever has it may give it back, in any thread.
+caller has of it is a `SuspendState`, his share of the hold: see `_shares.py`. Whoever has it may give it back.
 
 Context: `suspend_g` in a task; `suspend_g_threadsafe` in a thread that does not run the G's loop; the rest anywhere.
 """
@@ -16,68 +13,20 @@ import concurrent.futures
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final
-from weakref import WeakSet
+from typing import TYPE_CHECKING, Any
 
 from preemptio._aio._runtime import RuntimeLoop
+from preemptio._aio._shares import SuspendState, shares_of
 from preemptio._aio._steps import adopt
 from preemptio._core._current import current_g
 from preemptio._core._g import G
-from preemptio._core._gstatus import Gstatus
 from preemptio._errors import NotAGError, NotInstalledError
-from preemptio._log import report_abandoned, report_not_suspended
+from preemptio._log import report_not_suspended
 from preemptio._preempt._suspend import Request
 
 if TYPE_CHECKING:
     from preemptio._core._hold import Hold
     from preemptio._core._reasons import Verdict
-
-
-class SuspendState:
-    """One share of a suspended G: as long as it is not given back by `resume_g`, no code of the G runs.
-
-    Source: preempt.go, suspendGState.
-    """
-
-    __slots__ = ("__weakref__", "_hold", "_loop", "_over", "_task", "dead", "g", "stopped")
-
-    g: Final[G]
-    """The G."""
-
-    dead: Final[bool]
-    """Whether it was dead: then there is nothing to read, and nothing is held. It says nothing of later."""
-
-    stopped: Final[bool]
-    """Whether it was running, and was stopped for this. Otherwise it was waiting for something, or for its turn."""
-
-    def __init__(self, g: G, loop: RuntimeLoop | None, hold: Hold | None) -> None:
-        """Take a share that was granted; no loop and no hold for a dead G."""
-        self._over = False
-        self._loop = loop
-        self._hold = hold
-        self._task = g.task  # what is read must not go away meanwhile
-        self.g = g
-        self.dead = hold is None
-        self.stopped = hold is not None and hold.stopped
-
-    @property
-    def status(self) -> Gstatus:
-        """The state that the G returns to, which it stays in for as long as it is held."""
-        return self.g.status.base
-
-    @property
-    def over(self) -> bool:
-        """Whether the share was given back."""
-        return self._over
-
-    def __repr__(self) -> str:
-        """Show the G and what is known of it."""
-        words = ["dead" * self.dead, "stopped" * self.stopped, "resumed" * self._over]
-        return f"<SuspendState of {self.g!r}{''.join(f' {word}' for word in words if word)}>"
-
-    def __del__(self) -> None:
-        if not self._over and not self.dead:
-            _give_back(self, "nobody refers to it any more")
 
 
 async def suspend_g(g: G | asyncio.Task[Any], timeout: float | None = None) -> SuspendState:  # noqa: ASYNC109 - it withdraws
@@ -87,6 +36,9 @@ async def suspend_g(g: G | asyncio.Task[Any], timeout: float | None = None) -> S
     it meanwhile - a result, a timeout, a cancellation - is kept, and takes its course when it is resumed.
 
     Several may hold one G: it goes on when the last of them has resumed it.
+
+    Do not await a task that you hold, nor one that waits for it: neither goes on before you let it go. If you are
+    cancelled meanwhile, or it is, it is let go for you, which is reported.
 
     Args:
         g: a G of the running loop, or its task.
@@ -139,7 +91,8 @@ async def suspend(loop: RuntimeLoop, g: G, me: G, timeout: float | None) -> Susp
     if not loop._suspends.ask(request):
         await granted(loop, request, timeout)
     state = SuspendState(g, loop, request.hold)
-    _owned_by(asyncio.current_task(), state)
+    if not state.dead:
+        shares_of(asyncio.current_task()).states.add(state)
     return state
 
 
@@ -260,6 +213,8 @@ def resume_g(state: SuspendState) -> None:
 
     What had woken it meanwhile takes its course now, in the order in which it came.
 
+    It does nothing if the share was given back for the caller: see `suspend_g`.
+
     Raises:
         RuntimeError: it was given back already.
         TypeError: it is not a SuspendState.
@@ -271,24 +226,7 @@ def resume_g(state: SuspendState) -> None:
     if not isinstance(state, SuspendState):
         msg = f"resume_g() takes what suspend_g() returned, not {state!r}"
         raise TypeError(msg)
-    if state._over:
-        msg = f"{state!r} was given back already: each suspend_g() is followed by one resume_g()"
-        raise RuntimeError(msg)
-    _give_back(state, "")
-
-
-def _give_back(state: SuspendState, why: str) -> None:
-    state._over = True
-    state._task = None
-    loop = state._loop
-    if loop is None or state._hold is None:
-        return
-    if not why and loop._thread == threading.get_ident():
-        loop._suspends.let_go(state.g, state._hold)
-        return
-    loop.post(loop._suspends.let_go, state.g, state._hold)
-    if why:  # perhaps in a finalizer: nothing may be logged here
-        loop.post(report_abandoned, state.g, why)
+    state.give_back()
 
 
 @asynccontextmanager
@@ -327,23 +265,3 @@ def _g_of(thing: object, who: str) -> G:
         return adopt(thing)
     msg = f"{who}() takes a G or a task, not {thing!r}: preemptio.lowlevel.all_gs() lists the Gs"
     raise TypeError(msg)
-
-
-_owned: dict[Any, WeakSet[SuspendState]] = {}
-
-
-def _owned_by(task: asyncio.Task[Any] | None, state: SuspendState) -> None:
-    """Have a share given back at the end of the task that took it."""
-    if task is None or state.dead:
-        return
-    states = _owned.get(task)
-    if states is None:
-        states = _owned[task] = WeakSet()
-        task.add_done_callback(_owner_ended)
-    states.add(state)
-
-
-def _owner_ended(task: asyncio.Task[Any]) -> None:
-    for state in list(_owned.pop(task, ())):
-        if not state.over:
-            _give_back(state, f"the task {task.get_name()!r} that suspended it has ended")

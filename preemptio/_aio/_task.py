@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from preemptio._aio._shares import cancelled
 from preemptio._core._gstatus import SYSCALL
 
 if TYPE_CHECKING:
@@ -38,9 +39,9 @@ class Task(asyncio.Task[T]):
         Returns False if the task is done.
         """
         g: G | None = getattr(self, "g", None)
-        if g is not None and deliver_cancel(g, msg):
-            return True
-        return super().cancel(msg)
+        done = (g is not None and deliver_cancel(g, msg)) or super().cancel(msg)
+        cancelled(self)
+        return done
 
     def cancelling(self) -> int:
         """Return the number of cancellation requests that were not taken back."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from preemptio._core._g import set_wait_reason_reader
 from preemptio._core._gstatus import LEAKED, SYSCALL, WAITING
 from preemptio._core._reasons import WaitReason
+from preemptio._scan._classes import attribute, is_a, qualname_of
 
 if TYPE_CHECKING:
     from preemptio._core._g import G
@@ -55,16 +56,15 @@ def awaited(task: Any) -> WaitReason:
     found = WaitReason.AWAIT
     awaiting = task.get_coro()
     while awaiting is not None:
-        name = getattr(awaiting, "__qualname__", "")
-        frame = getattr(awaiting, "cr_frame", None)
+        frame = attribute(awaiting, "cr_frame")
         if frame is not None and frame.f_globals.get("__name__", "").startswith("asyncio."):
-            found = REASONS.get(name, found)
-        awaiting = getattr(awaiting, "cr_await", None)
+            found = REASONS.get(attribute(awaiting, "__qualname__"), found)
+        awaiting = attribute(awaiting, "cr_await")
     if found is WaitReason.AWAIT:
         future = getattr(task, "_fut_waiter", None)
-        if isinstance(future, asyncio.Task):
+        if is_a(future, asyncio.Task):
             return WaitReason.TASK
-        if type(future).__name__ == "_GatheringFuture":
+        if qualname_of(type(future)) == "_GatheringFuture":
             return WaitReason.GATHER
     return found
 

@@ -7,6 +7,9 @@ What we do. All Gs are suspended, as one by one `suspend_g` would; most do not r
 meanwhile - a callback may create a task - is held before its first step. Callbacks, timers and I/O go on: they are no
 Gs, and whoever has stopped the world may await. It must not await what a G has to do.
 
+Nobody else may have a world that stays stopped: a stop ends with the task that asked for it, and with the loop. Where
+that task waits for one that it holds, and is cancelled, that one is let go: see `_shares.py`.
+
 One at a time. Who stops the world while it is stopped waits for its turn, in order; by the same task it is one stop.
 
 Two times are recorded, by reason, as Go does: until the last G stood ("stopping"), and until they all went on
@@ -19,13 +22,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Container, Iterable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from preemptio._aio import _steps
 from preemptio._aio._inspect import all_gs
 from preemptio._aio._runtime import RuntimeLoop
+from preemptio._aio._shares import shares_of
 from preemptio._aio._suspend import granted
 from preemptio._core._current import current_g
 from preemptio._core._hold import Hold, claim
@@ -46,42 +50,90 @@ class World:
 
     def __init__(self, loop: RuntimeLoop) -> None:
         """Start with a world that runs."""
-        self._loop = loop
-        self._turn = asyncio.Lock()  # first come, first served
-        self.owner: G | None = None  # who has stopped it
-        self._held: list[tuple[G, Hold | None]] = []
+        self.loop = loop
+        self.turn = asyncio.Lock()  # first come, first served
+        self.stopped: Stop | None = None
         self.pauses: dict[str, Pauses] = {}
 
     @asynccontextmanager
     async def stop(self, me: G, reason: str) -> AsyncIterator[None]:
         """Stop every G but `me`."""
-        async with self._turn:
-            start = time.perf_counter()
-            instruments = self._loop._p.instruments
-            self.owner = me
-            self._loop._p.born = self._born
-            _steps.stopped_worlds.add(self._loop)
-            try:
-                await self._stop_others(me)
-                stopped = time.perf_counter()
-                instruments.tell(instruments.world_stopped, reason, stopped - start)
-                yield
-            finally:
-                self.owner = self._loop._p.born = None
-                _steps.stopped_worlds.discard(self._loop)
-                held, self._held = self._held, []
-                for g, hold in held:
-                    self._loop._suspends.let_go(g, hold)
-            total = time.perf_counter() - start
-            self.pauses.setdefault(reason, Pauses()).add(stopped - start, total)
-            instruments.tell(instruments.world_started, reason, total)
+        await self.turn.acquire()
+        stop = self.stopped = Stop(self, me, reason)
+        try:
+            await stop.begin()
+            yield
+        finally:
+            stop.end()
 
-    async def _stop_others(self, me: G) -> None:
-        suspends = self._loop._suspends
+    def end(self) -> None:
+        """End the stop, if there is one, whoever it is for."""
+        if self.stopped is not None:
+            self.stopped.end()
+
+
+class Stop:
+    """One stop: it has the turn."""
+
+    def __init__(self, world: World, me: G, reason: str) -> None:
+        """Hold nobody yet."""
+        self.me = me
+        self._world = world
+        self._reason = reason
+        self._held: list[tuple[G, Hold | None]] = []
+        self._shares = shares_of(me.task)
+        self._start = time.perf_counter()
+        self._stopping = 0.0  # seconds until the last one stood
+
+    async def begin(self) -> None:
+        """Stop every G but the owner's, who may be cancelled, or end, before he says that it is over."""
+        loop = self._world.loop
+        loop._p.born = self._born
+        _steps.stopped_worlds.add(loop)
+        self._shares.stop = self
+        await self._stop_others()
+        self._stopping = time.perf_counter() - self._start
+        instruments = loop._p.instruments
+        instruments.tell(instruments.world_stopped, self._reason, self._stopping)
+
+    def end(self) -> None:
+        """Let them go on. Once: afterwards another may have stopped the world."""
+        world = self._world
+        if world.stopped is not self:
+            return
+        world.stopped = world.loop._p.born = None
+        _steps.stopped_worlds.discard(world.loop)
+        self.let_go(None)
+        self._shares.stop = None
+        total = time.perf_counter() - self._start
+        if self._stopping:
+            world.pauses.setdefault(self._reason, Pauses()).add(self._stopping, total)
+            instruments = world.loop._p.instruments
+            instruments.tell(instruments.world_started, self._reason, total)
+        world.turn.release()
+
+    def held(self) -> Iterable[G]:
+        """Return whom it holds."""
+        return (g for g, _ in self._held)
+
+    def let_go(self, gs: Container[G] | None) -> list[G]:
+        """Let these go on, or all of them; return who they were."""
+        held, self._held = self._held, []
+        gone = []
+        for g, hold in held:
+            if gs is None or g in gs:
+                self._world.loop._suspends.let_go(g, hold)
+                gone.append(g)
+            else:
+                self._held.append((g, hold))
+        return gone
+
+    async def _stop_others(self) -> None:
+        loop, me = self._world.loop, self.me
+        p, suspends, runs = loop._p, loop._suspends, loop.runs
         late = []
-        p, runs = self._loop._p, self._loop.runs
         with nopreempt("stopping the world"):  # a search for a safe point would find none here
-            for g in all_gs(self._loop):  # type: ignore[arg-type]
+            for g in all_gs(loop):  # type: ignore[arg-type]
                 if g is me:
                     continue
                 hold = None if runs(g) else claim(p, g)
@@ -95,7 +147,7 @@ class World:
                     late.append(request)
         try:
             while late:
-                await granted(self._loop, late[-1], None)
+                await granted(loop, late[-1], None)
                 request = late.pop()
                 self._held.append((request.g, request.hold))
         finally:
@@ -105,7 +157,7 @@ class World:
 
     def _born(self, g: G) -> None:
         """Hold a new G, whose first step is about to be queued."""
-        hold = claim(self._loop._p, g)
+        hold = claim(self._world.loop._p, g)
         if hold is not None:
             self._held.append((g, hold))
 
@@ -143,7 +195,7 @@ async def stop_the_world(reason: str | PauseReason) -> AsyncIterator[None]:
         msg = "stop_the_world() works inside a task of a preemptio loop only: start it with preemptio.run(main())"
         raise NotAGError(msg)
     world = world_of(loop)
-    if world.owner is me:
+    if world.stopped is not None and world.stopped.me is me:
         yield
         return
     async with world.stop(me, str(reason)):

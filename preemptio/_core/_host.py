@@ -59,6 +59,9 @@ class Host(Protocol):
     def undelivered(self, g: G, exc: BaseException) -> None:
         """Take back an exception that the step of `g` ended without having met."""
 
+    def kept_back(self, g: G) -> None:
+        """Note that a step of `g` was left in its hold."""
+
     def forked(self) -> None:
         """Forget that the loop runs: this is a forked child."""
 

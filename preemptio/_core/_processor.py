@@ -240,12 +240,12 @@ class Processor:
 
         One that is measured is queued so that it is.
         """
-        g = step[0]
-        extra = g.extra()
+        g, extra = step[0], step[0].extra()
         if self.born is not None and extra.hold is None and not g.slices:  # it was born while the world stands
             self.born(g)
         if extra.hold is not None:
             defer(g, step)
+            self.host.kept_back(g)
             return
         if extra.accounts:
             step = metered(self, step)

@@ -9,12 +9,15 @@ And it must not be reported where somebody might come: a server that waits for a
 
 The rule. It is looked at when the loop is about to wait without a bound, and reported, once a run, if all this holds:
 
-- nothing is ready, no timer is set, no step is parked or held;
+- nothing is ready, no timer is set, no step is parked;
 - there is at least one G, and every G waits for a future that is pending and that no future of a thread completes;
 - no descriptor is registered with the loop but those by which it wakes itself, and no signal handler;
 - no call of `preemptio.blocking` runs;
 - the program has no other thread, but those of ours and idle ones of a thread pool, nor, on Linux, one without Python;
 - the program has no handler of its own for a signal: what ends it, as Ctrl-C, does not count.
+
+A G that could go on if it were not suspended is let go by then, and nothing else is said, if tasks of this loop alone
+hold it: they are all asleep, so none of them will. A task that awaits what it holds comes to its end that way.
 
 So a program with sockets, with a thread of its own, or with a library that has threads of its own (BLAS), is not told.
 What holds for all others is what Go asks; so it is on without being asked for.
@@ -37,12 +40,14 @@ import os
 import socket
 import sys
 import threading
+from collections import Counter
 from typing import Any
 
 from preemptio._aio._cancels import of_a_thread
 from preemptio._aio._inspect import all_gs
 from preemptio._aio._leaks import waits_for
 from preemptio._aio._runtime import ON_START
+from preemptio._aio._shares import free_all, held_in
 from preemptio._log import report_deadlock
 from preemptio._observe._dump import text_of
 from preemptio._observe._signals import could_wake
@@ -65,8 +70,13 @@ class DeadlockWatch:
         if loop._workers.running or loop._workers.queued or _has_io(loop) or _has_threads() or could_wake():
             return False
         gs = all_gs(loop)
-        if not gs or loop._p.parked.heap or not all(map(_is_asleep, gs)) or loop.backlog():
+        if not gs or loop._p.parked.heap or loop.backlog():
             return False
+        awake = [g for g in gs if not _is_asleep(g)]
+        if awake:
+            shares = Counter(g for _, g in held_in(loop))
+            held = all(g.suspended and g._extra.hold.readers == shares[g] for g in awake)
+            return held and free_all(loop)
         loop.on_asleep = None
         loop.call_soon(self._report)
         return True

@@ -3,9 +3,9 @@
 Problem. asyncio notes on a future whom it wakes, as callbacks, and on a task which future it waits for. What stands
 between two tasks - gather, shield, wait, a task group - is a future of its own, and a closure or a bound method.
 
-What we do. Both directions. From what a task waits for: another task, the children of `gather`, what is shielded. And
-from each task's callbacks to the future that they will complete, if somebody waits for that one. A lock, event or queue
-is found as the `self` of asyncio's own coroutine in the chain of awaits.
+What we do. See `_aio/_awaited.py`: both directions, from what a task waits for, and from each task's callbacks to the
+future that they will complete, if somebody waits for that one. A task that is suspended waits for whoever holds it. A
+lock, event or queue is found as the `self` of asyncio's own coroutine in the chain of awaits.
 
 Who holds a lock. asyncio.Lock has no owner. But whoever stands in an `async with` of it has its `__aexit__` on the
 evaluation stack, and is not inside a method of the same object below that, as one is who waits for it. So a holder by
@@ -21,11 +21,10 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Iterator
-from functools import partial
-from types import FunctionType, MethodType
+from types import MethodType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from preemptio._scan._graph import cells_of
+from preemptio._aio._awaited import reached, tasks_behind
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -38,8 +37,6 @@ HELD: Final = (asyncio.Lock, asyncio.Condition, asyncio.Semaphore)
 _MADE_OF_OTHERS: Final = (asyncio.Queue, asyncio.Barrier)
 
 _MODULES: Final = frozenset({"asyncio.locks", "asyncio.queues"})
-_GROUPS: Final = frozenset({"asyncio.taskgroups", "anyio._backends._asyncio"})
-"""Modules of the task groups, which keep the future that their parent waits for in `_on_completed_fut`."""
 
 _HOW: Final = {"_inner_done_callback": "shield", "_on_completion": "wait", "_release_waiter": "wait_for"}
 """By which function of asyncio's a task will wake who waits."""
@@ -52,7 +49,7 @@ class Edge(NamedTuple):
     """Its node: `G 12`, `asyncio.Lock 1`."""
     awaited: str
     how: str
-    """By what: `await`, `gather`, `shield`, `task group`, `wait`; of a lock that is waited for, `held by`."""
+    """By what: `await`, `gather`, `shield`, `task group`, `wait`, `suspended by`; of a lock, `held by`."""
 
 
 class Edges:
@@ -77,7 +74,7 @@ class Edges:
         if future is not None:
             self._waiting.setdefault(id(future), []).append(node)
             self._futures.append(future)
-            for task, how in _tasks_behind(future):
+            for task, how in tasks_behind(future):
                 self._edge(node, task, how)
         at: Any = None
         entered: list[tuple[int, Any]] = []  # by `async with`, with the index of the frame
@@ -104,9 +101,14 @@ class Edges:
         """Note who waits for a task by something that stands in between."""
         for callback, *_ in getattr(task, "_callbacks", None) or ():
             name = getattr(getattr(callback, "func", callback), "__name__", "")
-            for thing in _reached(callback):
+            for thing in reached(callback):
                 for node in self._waiting.get(id(thing), ()):
                     self._edge(node, task, _HOW.get(name, "task group"))
+
+    def holds(self, holder: Any, held: Any) -> None:
+        """Note that one has suspended another."""
+        if id(holder) in self._nodes and id(held) in self._nodes:
+            self._found.setdefault((self._nodes[id(held)], self._nodes[id(holder)]), "suspended by")
 
     def things(self) -> dict[str, str]:
         """Return what is known of the locks and the like, by node."""
@@ -126,44 +128,6 @@ class Edges:
         node = f"{kind} {n}"
         self._things[id(thing)] = node, thing
         return node
-
-
-def _tasks_behind(future: Any) -> Iterator[tuple[Any, str]]:
-    """Yield the tasks that a future stands for: itself, the children of gather, what is shielded."""
-    todo, seen = [(future, "await")], set[int]()
-    while todo:
-        each, how = todo.pop()
-        if id(each) in seen:
-            continue
-        seen.add(id(each))
-        if issubclass(type(each), asyncio.Task):
-            if not asyncio.Future.done(each):
-                yield each, how
-            continue
-        todo += [(child, "gather") for child in getattr(each, "_children", None) or () if _pending(child)]
-        for callback, *_ in getattr(each, "_callbacks", None) or ():
-            if getattr(callback, "__name__", "") == "_outer_done_callback":
-                todo += [(inner, "shield") for inner in cells_of(callback) if _pending(inner)]
-
-
-def _pending(thing: Any) -> bool:
-    return issubclass(type(thing), asyncio.Future) and not asyncio.Future.done(thing)
-
-
-def _reached(callback: Any) -> Iterator[Any]:
-    """Yield the futures that a callback of asyncio's completes."""
-    if type(callback) is partial:
-        yield from callback.args
-        callback = callback.func
-    things: list[Any] = []
-    if type(callback) is FunctionType and callback.__module__.startswith(("asyncio.", "anyio.")):
-        things = list(cells_of(callback))
-    elif type(callback) is MethodType:
-        things = [callback.__self__]
-    for thing in things:
-        yield thing
-        if type(thing).__module__ in _GROUPS:
-            yield getattr(thing, "_on_completed_fut", None)
 
 
 def _values(sight: Sight) -> Iterator[tuple[FrameType, list[tuple[str, object]]]]:

@@ -32,6 +32,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
 from preemptio._aio._inspect import LOOPS
+from preemptio._aio._shares import held_in
 from preemptio._aio._steps import adopt
 from preemptio._core._gstatus import LEAKED, RUNNABLE, RUNNING, SYSCALL, WAITING
 from preemptio._core._reasons import SafePointKind, WaitReason
@@ -157,6 +158,9 @@ class _Reader:
         for _, task in [*self._gs, *self._foreign.items()]:
             with contextlib.suppress(Exception):
                 self._edges.wakes(task)
+        with contextlib.suppress(RuntimeError):  # in another thread: it changed
+            for holder, held in held_in(self._loop):
+                self._edges.holds(holder, held.task)
         thread: tuple[StackFrame, ...] = ()
         if self._innermost is not None and self._loop._running_since is not None and not self._some_g_runs():
             sight = Sight(reads=False)

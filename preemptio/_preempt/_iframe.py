@@ -21,6 +21,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import sys
+import weakref
 from collections.abc import Callable
 from types import CellType, FrameType, FunctionType
 from typing import Any, Final, Protocol
@@ -101,6 +102,11 @@ def generator(frame: FrameType) -> Any:
     if _bytes[address + _OWNER_KIND] != _OWNED_BY_GENERATOR:
         return None
     return ctypes.cast(address - _frame_in_generator, ctypes.py_object).value
+
+
+def behind_proxy(proxy: object) -> object:
+    """Return what a `weakref.proxy` stands for; None if that is gone, or cannot be read. All else asks the object."""
+    return _object(id(proxy) + object.__basicsize__).value if AVAILABLE else None
 
 
 def peek(frame: FrameType) -> dict[str, object]:
@@ -267,7 +273,7 @@ def _probe(first: object, second: object) -> bool:
     sorted([first], key=key)
     each: Any = (one for one in (third,))
     next(each)
-    suspended, made = each.gi_frame, function(each.gi_frame)
+    suspended, made, proxy = each.gi_frame, function(each.gi_frame), weakref.proxy(_probe)
     return (
         local(frame, 0) is first
         and local(frame, 1) is second
@@ -278,6 +284,7 @@ def _probe(first: object, second: object) -> bool:
         and (top(suspended), slot(suspended, 1), namespace(suspended)) == (3, third, None)
         and list(map(top, [frame])) == [-1]
         and function(frame) is _probe
+        and _object(id(proxy) + object.__basicsize__).value is _probe
         and generator(frame) is None
         and generator(suspended) is each
         and type(made) is FunctionType

@@ -45,6 +45,7 @@ from preemptio._core._g import place_of
 from preemptio._core._reasons import SafePointKind
 from preemptio._core._step import run_step
 from preemptio._preempt import _iframe
+from preemptio._scan._classes import ids, is_a, mro_of, names_of
 from preemptio._scan._depths import depths, live
 
 if TYPE_CHECKING:
@@ -54,8 +55,6 @@ if TYPE_CHECKING:
 
 RUN_STEP: Final = run_step.__code__
 
-_mro: Final = type.__dict__["__mro__"].__get__
-_names: Final = type.__dict__["__dict__"].__get__
 _frame_of: Final = greenlet.gr_frame.__get__
 _context_of: Final = greenlet.gr_context.__get__
 _parent_of: Final = greenlet.parent.__get__
@@ -88,8 +87,7 @@ def _learn_between() -> frozenset[type]:
 
 
 _BETWEEN: Final = _learn_between()
-_STEPWISE: Final = frozenset({CoroutineType, GeneratorType, AsyncGeneratorType})
-_LINKS: Final = _STEPWISE | _BETWEEN
+_LINKS: Final = ids(CoroutineType, GeneratorType, AsyncGeneratorType, *_BETWEEN)
 
 _MACHINERY: Final = frozenset(
     {"preemptio._core._processor", "preemptio._core._g", "preemptio._core._carrier", "preemptio._core._parked"}
@@ -141,7 +139,7 @@ class Sight:
         """Add what is awaited: coroutines, one inside the other."""
         while thing is not None and id(thing) not in self._seen:
             kind = type(thing)
-            if kind not in _LINKS:
+            if id(kind) not in _LINKS:
                 inner = _only_link(thing)
                 if inner is None:
                     self.awaits = thing
@@ -160,7 +158,7 @@ class Sight:
             elif kind is AsyncGeneratorType:
                 frame, inner = thing.ag_frame, thing.ag_await
             else:
-                frame, inner = None, next((each for each in gc.get_referents(thing) if type(each) in _LINKS), None)
+                frame, inner = None, next((each for each in gc.get_referents(thing) if id(type(each)) in _LINKS), None)
             if frame is not None:
                 self._frame(frame, SafePointKind.BLOCKED, None, thing)
             thing = inner
@@ -178,7 +176,7 @@ class Sight:
             self._frame(chain[i], kind, chain[i - 1] if i > first else None, None)
         if waits and self._reads and _iframe.AVAILABLE:
             driven = (value for each in chain[:first] for _, value in values(each, variables(each)))
-            self.awaited(next((value for value in driven if type(value) in _LINKS), None))
+            self.awaited(next((value for value in driven if id(type(value)) in _LINKS), None))
 
     def _frame(self, frame: FrameType, kind: SafePointKind, callee: FrameType | None, owner: object) -> None:
         if not self._reads:
@@ -197,7 +195,7 @@ class Sight:
             precise, found = _iframe.AVAILABLE, [each for each in found if not _machinery(each[1])]
         self.frames.append(Live(frame, kind, precise, found))
         for _, value in found:
-            if greenlet in _mro(type(value)) and id(value) not in self._seen and _child(value):
+            if is_a(value, greenlet) and id(value) not in self._seen and _child(value):
                 self._seen.add(id(value))
                 self.links.append(value)
                 self.contexts.append(_context_of(value))
@@ -288,10 +286,10 @@ def _values_elsewhere(frame: FrameType, owner: object) -> list[Value]:
 
 def _child(thing: Any) -> bool:
     """Report whether a greenlet is suspended and was made on a carrier."""
-    if Carrier in _mro(type(thing)) or _frame_of(thing) is None:
+    if is_a(thing, Carrier) or _frame_of(thing) is None:
         return False
     parent = _parent_of(thing)
-    while parent is not None and Carrier not in _mro(type(parent)):
+    while parent is not None and not is_a(parent, Carrier):
         parent = _parent_of(parent)
     return parent is not None
 
@@ -303,7 +301,7 @@ def _runtime(frame: FrameType) -> bool:
 
 def _machinery(thing: object) -> bool:
     """Report whether it is a part of the runtime, which a frame of its own refers to, and which leads to everything."""
-    return any(_names(base).get("__module__") in _MACHINERY for base in _mro(type(thing)))
+    return any(names_of(base).get("__module__") in _MACHINERY for base in mro_of(type(thing)))
 
 
 def _own_frame(coro: Any) -> FrameType | None:
@@ -318,12 +316,12 @@ def _running(coro: Any) -> bool:
 
 def _only_link(thing: Any) -> Any:
     """Return the coroutine behind an awaitable that is written by hand, if it refers to one; None for a future."""
-    for base in _mro(type(thing)):
-        if "_asyncio_future_blocking" in _names(base):
+    for base in mro_of(type(thing)):
+        if "_asyncio_future_blocking" in names_of(base):
             return None
     found = gc.get_referents(thing)
     for each in found[:]:
         if type(each) is dict and len(each) <= _FEW:
             found += each.values()
-    links = [each for each in found if type(each) in _LINKS]
+    links = [each for each in found if id(type(each)) in _LINKS]
     return links[0] if len(links) == 1 else None

@@ -36,6 +36,9 @@ from gc import get_referents
 from itertools import islice
 from typing import Any, Final
 
+from preemptio._preempt import _iframe
+from preemptio._scan._classes import attributes, flags_of, ids, is_a, names_of
+
 PAGE_BITS: Final = 18
 SLOT_BITS: Final = 4
 SLOTS: Final = 1 << PAGE_BITS - SLOT_BITS
@@ -54,8 +57,6 @@ Taker = Callable[[Any], None]
 """Takes in an object that was met for the first time."""
 
 clock = time.perf_counter
-_flags_of: Final[Callable[[type], int]] = type.__dict__["__flags__"].__get__  # past what a metaclass may define
-_mro_of: Final[Callable[[type], tuple[type, ...]]] = type.__dict__["__mro__"].__get__
 
 
 def slots_of(pages: dict[int, bytearray], thing: object) -> tuple[bytearray, int]:
@@ -148,10 +149,9 @@ class Walk:
 
     def kind(self, cls: type) -> Taker | bool:
         """Look at a class for the first time."""
-        found: Taker | bool = bool(_flags_of(cls) & HAVE_GC)
+        found: Taker | bool = bool(flags_of(cls) & HAVE_GC)
         if found:
-            mro = _mro_of(cls)
-            found = next((taker for base, taker in self._takers if base in mro), True)
+            found = next((taker for base, taker in self._takers if issubclass(cls, base)), True)
         self._kinds[id(cls)] = found
         self._classes.append(cls)
         return found
@@ -177,13 +177,10 @@ class Walk:
     def _big_later(self, these: Iterator[list[Any]], thing: Any) -> None:
         self._big.append(these)
         if id(type(thing)) not in _EXACT:  # a subclass's objects have attributes as well
-            try:
-                self._pending.append(object.__getattribute__(thing, "__dict__"))
-            except AttributeError:
-                return
+            self._pending.append(attributes(thing))
 
     def _module(self, thing: types.ModuleType) -> None:
-        self._pending.append(names_of(thing))
+        self._pending.append(globals_of(thing))
 
     def _weak(self, thing: Any) -> None:
         self.plain(thing)
@@ -193,26 +190,21 @@ class Walk:
 
     def _proxy(self, thing: Any) -> None:
         self.plain(thing)
-        try:
-            self._pending.append(thing.__repr__.__self__)
-        except Exception:  # it is dead, or its object answers with an error
-            return
+        self._pending.append(_iframe.behind_proxy(thing))
 
 
 CONTAINERS: Final[tuple[type, ...]] = (list, dict, tuple, set, frozenset, deque)
-_EXACT: Final = frozenset(map(id, CONTAINERS))
+_EXACT: Final = ids(*CONTAINERS)
 _PROXIES: Final = (weakref.ProxyType, weakref.CallableProxyType)
 
 
-names_of: Final[Callable[[types.ModuleType], dict[str, Any]]] = (
-    type.__dict__["__dict__"].__get__(types.ModuleType)["__dict__"].__get__
-)
+globals_of: Final[Callable[[types.ModuleType], dict[str, Any]]] = names_of(types.ModuleType)["__dict__"].__get__
 """The dictionary of a module."""
 
 
 def referents(thing: Any) -> list[Any]:
     """Return what an object refers to; of a module only what Python can see."""
-    return [names_of(thing)] if issubclass(type(thing), types.ModuleType) else get_referents(thing)
+    return [globals_of(thing)] if is_a(thing, types.ModuleType) else get_referents(thing)
 
 
 def portions(base: Any, thing: Any) -> Iterator[list[Any]]:

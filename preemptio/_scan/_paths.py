@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from preemptio._preempt import _iframe
+from preemptio._scan._classes import attributes, flags_of, ids, module_of, mro_of, names_of, qualname_of
 from preemptio._scan._graph import (
     CHUNK,
     CONTAINERS,
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
 ROOT: Final = 0xFFFF_FFFF
 HIDDEN: Final = 0xFFFF_FFFE
 _ZEROS: Final = bytes(4 * SLOTS)
-_flags_of: Final = type.__dict__["__flags__"].__get__
 
 
 @dataclass(slots=True, frozen=True)
@@ -139,7 +139,7 @@ class Trail:
         pages, source, target, visit = self._pages, self._source, self._target, self._following.append
         for thing in things:
             address = id(thing)
-            if not _flags_of(type(thing)) & HAVE_GC and address != target:
+            if not flags_of(type(thing)) & HAVE_GC and address != target:
                 continue
             page = (pages.get(address >> PAGE_BITS) or self._page(address))[1]
             slot = address >> SLOT_BITS & MASK
@@ -187,7 +187,8 @@ class Trail:
 
 def _class_of(thing: Any) -> str:
     cls = type(thing)
-    return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+    module, name = module_of(cls), qualname_of(cls)
+    return f"{module}.{name}" if type(module) is str and module != "builtins" else name
 
 
 def reference(here: Any, there: Any) -> str:
@@ -199,32 +200,33 @@ def reference(here: Any, there: Any) -> str:
                 if value is there:
                     return f"[{_short(key)}]"
             return "[a key]"
-        if issubclass(cls, (list, tuple)):
-            return f"[{next(index for index, each in enumerate(here) if each is there)}]"
+        for base in (list, tuple):
+            if issubclass(cls, base):
+                return f"[{next(index for index, each in enumerate(base.__iter__(here)) if each is there)}]"
         if cls is types.CellType:
             return ".cell_contents"
         if cls is types.FunctionType:
             return _of_function(here, there)
         if issubclass(cls, types.ModuleType):
             return ""  # its dictionary
-        frame = getattr(here, "cr_frame", None) if cls is types.CoroutineType else getattr(here, "gi_frame", None)
+        frame = here.cr_frame if cls is types.CoroutineType else here.gi_frame if cls is types.GeneratorType else None
         if frame is not None:
             return _of_frame(frame, there)
-        attributes = getattr(type(here), "__dictoffset__", 0) and object.__getattribute__(here, "__dict__")
-        if attributes is there:
+        own = attributes(here)
+        if own is there:
             return ""
-        for name, value in dict.items(attributes or {}):
+        for name, value in own.items():
             if value is there:
                 return f".{name}"
     except Exception:  # a class of its own kind; it refers all the same
-        return f"({cls.__name__} refers to)"
-    return _of_slots(cls, here, there) or f"({cls.__name__} refers to)"
+        return f"({qualname_of(cls)} refers to)"
+    return _of_slots(cls, here, there) or f"({qualname_of(cls)} refers to)"
 
 
 def _of_slots(cls: type, here: Any, there: Any) -> str:
-    for base in cls.__mro__:
-        for name, member in vars(base).items():
-            if isinstance(member, types.MemberDescriptorType):
+    for base in mro_of(cls):
+        for name, member in names_of(base).items():
+            if type(member) is types.MemberDescriptorType:
                 try:
                     if member.__get__(here) is there:
                         return f".{name}"
@@ -248,6 +250,9 @@ def _of_frame(frame: types.FrameType, there: Any) -> str:
     return f"in {code.co_qualname}"
 
 
+_SHOWN: Final = ids(str, int, bytes, float, bool, type(None))
+
+
 def _short(key: object) -> str:
-    text = repr(key) if type(key) in (str, int, bytes, float, bool, type(None)) else f"<{type(key).__name__}>"
+    text = repr(key) if id(type(key)) in _SHOWN else f"<{qualname_of(type(key))}>"
     return text if len(text) <= 40 else f"{text[:37]}..."

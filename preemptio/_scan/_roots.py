@@ -31,6 +31,7 @@ from preemptio._compat import RELEASE
 from preemptio._core._g import place_of
 from preemptio._core._task_context import context_of
 from preemptio._preempt import _iframe
+from preemptio._scan._classes import ids, is_a, qualname_of
 from preemptio._scan._depths import live
 from preemptio._scan._frames import OPTIMIZED, RUN_STEP, Live, greenlet, look, values
 from preemptio._scan._root import Root
@@ -38,12 +39,9 @@ from preemptio._scan._root import Root
 if TYPE_CHECKING:
     from preemptio._core._g import G
 
-_mro: Final = type.__dict__["__mro__"].__get__
-_names: Final = type.__dict__["__dict__"].__get__
-
 _attributes: Final = greenlet.__dict__["__dict__"].__get__
 
-_OPAQUE: Final = frozenset({type, int, str, bool, type(None), FrameType})
+_OPAQUE: Final = ids(type, int, str, bool, type(None), FrameType)
 """Classes of what a task refers to that is no root."""
 
 
@@ -72,12 +70,12 @@ def roots_of(g: G) -> list[Root]:
             roots += [Root(value, f"context variable {var.name}") for var, value in context.items()]
             roots.append(Root(context, "context"))
     for link in sight.links:
-        if greenlet in _mro(type(link)):  # no walk looks into one that is suspended, nor what exception it handles
+        if is_a(link, greenlet):  # no walk looks into one that is suspended, nor what exception it handles
             roots += [Root(link, "greenlet", precise=False), Root(_attributes(link), "attributes of a greenlet")]
             continue
-        handled = [each for each in gc.get_referents(link) if BaseException in _mro(type(each))]
+        handled = [each for each in gc.get_referents(link) if is_a(each, BaseException)]
         roots += [Root(each, "exception being handled") for each in handled]
-        roots.append(Root(link, type(link).__name__))
+        roots.append(Root(link, qualname_of(type(link))))
     if extra.hold is not None:
         for item in extra.hold.deferred:
             roots += [Root(arg, "wakes it") for arg in (item[2] if type(item) is tuple else ())]
@@ -105,7 +103,7 @@ def _task_roots(task: Any, g: G, known: set[int]) -> Iterator[Root]:
         known.update(map(id, callback))
     loop = task.get_loop()
     for thing in gc.get_referents(task):
-        if thing is not loop and thing is not g and type(thing) not in _OPAQUE and id(thing) not in known:
+        if thing is not loop and thing is not g and id(type(thing)) not in _OPAQUE and id(thing) not in known:
             yield Root(thing, "task")
 
 
@@ -177,4 +175,4 @@ def name_of(callback: Callable[..., object]) -> str:
         callback = callback.__func__  # type: ignore[attr-defined]
     if type(callback) is FunctionType:
         return callback.__qualname__
-    return kind.__name__
+    return qualname_of(kind)

@@ -1,51 +1,109 @@
 """How many bytes an object takes by itself, without what it refers to.
 
 `sys.getsizeof` says so for what the interpreter and most C code make. Wrong it is where an object's memory is somewhere
-else (a mapping, a tensor), or where `__sizeof__` is the user's own Python and counts what it refers to, as pandas does:
-the walk comes to that by itself. Those have an entry in the table; a user adds more with `register_size`.
+else (a mapping, a tensor, an array of ctypes), where it counts an object to which the walk comes as well (the bytes of
+an io.BytesIO from 3.13 on), or where `__sizeof__` is Python and does the same, as that of pandas. Those are in the
+table; a user adds more with `register_size`.
 
 A library in the table is looked up among the modules that are imported, never imported.
 
-Context: the scanner's G. An entry's function may be anybody's: what it raises is swallowed.
+Invariant. No code of the program's is run but what was registered: a `__sizeof__` in Python is passed over, and the
+attributes that an entry needs are read by the library's own descriptors, whatever a subclass defines.
+
+Context: the scanner's G. What an entry's function raises is swallowed.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from mmap import mmap
-from types import FunctionType
+from gc import get_referents
+from io import BytesIO
+from types import MethodDescriptorType
 from typing import Any, Final
+
+from preemptio._scan._classes import attributes, mro_of, names_of
 
 Sizer = Callable[[Any], int]
 
-_registered: Final[dict[type, Sizer]] = {}
+_registered: Final[dict[int, tuple[type, Sizer]]] = {}
+"""By identity of the class, as a metaclass may define `__hash__`."""
 
 _plain: Final[Sizer] = object.__sizeof__
-_mro_of: Final[Callable[[type], tuple[type, ...]]] = type.__dict__["__mro__"].__get__
-_names_of: Final[Callable[[type], Any]] = type.__dict__["__dict__"].__get__
 
 
-def _array(array: Any) -> int:
+def _as_object(_library: type, _cls: type) -> Sizer:
+    """What it refers to is all that it has."""
+    return _plain
+
+
+def _array(library: type, _cls: type) -> Sizer:
     """A view has no memory of its own, and no reference to its base that a walk could see: it counts in full."""
-    own = sys.getsizeof(array)
-    return own if array.base is None else own + int(array.nbytes)
+    own, base, nbytes = (names_of(library)[name] for name in ("__sizeof__", "base", "nbytes"))
+    return lambda array: own(array) + (0 if base.__get__(array) is None else nbytes.__get__(array))
 
 
-def _tensor(tensor: Any) -> int:
-    return _plain(tensor) + (0 if tensor.is_cuda else int(tensor.untyped_storage().nbytes()))
+def _tensor(library: type, cls: type) -> Sizer:
+    """The storage is an object of C++ that several tensors may share, as views do: it counts for each."""
+    ours = mro_of(cls)[: next(index for index, base in enumerate(mro_of(cls)) if base is library)]
+    if any(name in names_of(base) for base in ours for name in _REDEFINED):
+        return _plain
+
+    def size(tensor: Any) -> int:
+        return _plain(tensor) + (0 if tensor.is_cuda else int(tensor.untyped_storage().nbytes()))
+
+    return size
 
 
-def _mapping(mapping: Any) -> int:
-    return _plain(mapping) + len(mapping)
+_REDEFINED: Final = ("__torch_function__", "__getattribute__", "__getattr__", "is_cuda", "untyped_storage")
+"""What makes code of a subclass of torch's run."""
 
 
-LIBRARIES: Final[tuple[tuple[str, str, Sizer], ...]] = (
+def _mapping(library: type, _cls: type) -> Sizer:
+    length = names_of(library)["__len__"]
+
+    def size(mapping: Any) -> int:
+        try:
+            return _plain(mapping) + int(length(mapping))
+        except ValueError:  # closed
+            return _plain(mapping)
+
+    return size
+
+
+_INLINE: Final = 16
+"""Bytes that ctypes has room for inside of its object."""
+
+
+def _foreign(library: type, _cls: type) -> Sizer:
+    """What shows another's memory refers to that one, if it is an object, or it is no memory of Python's."""
+    owns = next(names_of(base)["_b_needsfree_"] for base in mro_of(library) if "_b_needsfree_" in names_of(base))
+    sizeof: Sizer = attributes(sys.modules["_ctypes"])["sizeof"]
+
+    def size(thing: Any) -> int:
+        own = sizeof(thing)
+        return _plain(thing) + (own if own > _INLINE and owns.__get__(thing) else 0)
+
+    return size
+
+
+def _bytes_io(library: type, _cls: type) -> Sizer:
+    """Its own `__sizeof__` counts the bytes if nobody else has them."""
+    is_seen = any(type(each) is bytes for each in get_referents(BytesIO(bytes(8))))
+    return _plain if is_seen else names_of(library)["__sizeof__"]
+
+
+LIBRARIES: Final[tuple[tuple[str, str, Callable[[type, type], Sizer]], ...]] = (
     ("numpy", "ndarray", _array),
     ("torch", "Tensor", _tensor),
-    ("pandas", "DataFrame", _plain),
-    ("pandas", "Series", _plain),
-    ("pandas", "Index", _plain),
+    ("pandas", "DataFrame", _as_object),
+    ("pandas", "Series", _as_object),
+    ("pandas", "Index", _as_object),
+    ("mmap", "mmap", _mapping),
+    ("_io", "BytesIO", _bytes_io),
+    ("_ctypes", "Array", _foreign),
+    ("_ctypes", "Structure", _foreign),
+    ("_ctypes", "Union", _foreign),
 )
 """Module, class, and how its objects are measured. What pandas refers to are numpy's arrays."""
 
@@ -73,26 +131,25 @@ def register_size(cls: type, size: Callable[[Any], int]) -> None:
     if not isinstance(given[0], type) or not callable(given[1]):
         msg = f"register_size() takes a class and a function of one of its objects, not {cls!r} and {size!r}"
         raise TypeError(msg)
-    _registered[cls] = size
+    _registered[id(cls)] = cls, size
 
 
 def sizer_of(cls: type) -> Sizer:
     """Return what measures the objects of a class, for as long as no other is registered."""
-    mro = _mro_of(cls)
-    known = dict(_registered)
+    mro = mro_of(cls)
     for base in mro:
-        if base in known:
-            return _guarded(known[base])
+        if id(base) in _registered:
+            return _guarded(_registered[id(base)][1])
     for module, name, sizer in LIBRARIES:
-        known_as: Any = getattr(sys.modules.get(module), name, None)
-        if known_as in mro:
-            return _guarded(sizer)
-    if mmap in mro:
-        return _guarded(_mapping)
+        library = attributes(sys.modules.get(module)).get(name)
+        if library is not None and any(library is base for base in mro):
+            return _guarded(sizer(library, cls))
+    first = True
     for base in mro:
-        own = _names_of(base).get("__sizeof__")
-        if own is not None:
-            return _plain if isinstance(own, FunctionType) else _guarded(sys.getsizeof)
+        own = names_of(base).get("__sizeof__")
+        if type(own) is MethodDescriptorType:
+            return _guarded(sys.getsizeof if first else own)
+        first = first and own is None
     return _plain
 
 

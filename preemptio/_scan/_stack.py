@@ -11,13 +11,14 @@ import linecache
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from preemptio._core._g import G
 from preemptio._core._reasons import SafePointKind
+from preemptio._scan._classes import attribute, attributes, qualname_of
 from preemptio._scan._frames import kind_of, look
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from preemptio._core._g import G
     from preemptio._core._gstatus import Gstatus
     from preemptio._core._reasons import WaitReason
     from preemptio._scan._frames import Sight
@@ -99,7 +100,8 @@ def stack_of(g: G, sight: Sight | None = None) -> Stack:
     if sight is None:
         sight = look(g)
     task = g.task
-    awaits = g._extra.waiting_on or getattr(task, "_fut_waiter", None) or sight.awaits
+    awaiting = (g._extra.waiting_on, getattr(task, "_fut_waiter", None), sight.awaits)
+    awaits = next((each for each in awaiting if each is not None), None)
     return Stack(
         g.id, g.name, g.status.base, g.wait_reason, kind_of(g), _described(awaits), g.created_at, frames_of(sight)
     )
@@ -123,6 +125,6 @@ def frames_of(sight: Sight) -> tuple[StackFrame, ...]:
 def _described(thing: Any) -> str:
     if thing is None:
         return ""
-    kind = type(thing).__qualname__
-    other = getattr(thing, "g", None) if hasattr(type(thing), "get_coro") else None
-    return f'{kind} "{other.name}"' if other is not None else kind
+    kind = qualname_of(type(thing))
+    other = attribute(thing, "g") or attributes(thing).get("g")  # of a task
+    return f'{kind} "{other.name}"' if type(other) is G else kind

@@ -5,6 +5,7 @@ import threading
 import time
 
 import pytest
+import structlog.testing
 
 import preemptio
 from preemptio.lowlevel import Gstatus
@@ -49,3 +50,25 @@ def test_closed_while_a_thread_waits(make_loop):
     loop.close()
     thread.join()
     assert errors == ["the event loop was closed"]
+
+
+def test_a_loop_that_ends_in_a_stopped_world(make_loop):
+    """The tasks that its end needs are not held."""
+    kept, ended = [], []
+
+    async def other():
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.append("other")
+
+    async def main():
+        asyncio.get_running_loop().set_debug(False)
+        kept.append(asyncio.create_task(other()))
+        await asyncio.sleep(0)
+        kept.append(preemptio.stop_the_world("test"))
+        await kept[1].__aenter__()
+
+    with structlog.testing.capture_logs():
+        preemptio.run(main(), loop_factory=make_loop)
+    assert ended == ["other"]

@@ -26,7 +26,7 @@ async def test_nobody_else_runs():
         sleeping = asyncio.create_task(due.wait())
         await parked(hog)
         async with preemptio.stop_the_world("test"):
-            others = [g for g in all_gs() if g is not current_g()]
+            others = [g for g in all_gs(asyncio.get_running_loop()) if g is not current_g()]
             assert others
             assert all(g.status.scanned for g in others)
             before, slices = len(ran), hog.g.slices
@@ -133,7 +133,7 @@ async def test_cancelled():
     await asyncio.wait([first, second])
     await other
     assert (first.cancelled(), second.cancelled()) == (True, True)
-    assert not any(g.suspended for g in all_gs())
+    assert not any(g.suspended for g in all_gs(asyncio.get_running_loop()))
 
 
 async def test_a_g_of_its_own_is_needed():

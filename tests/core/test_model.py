@@ -159,6 +159,9 @@ class Host:
                 self.model.waiting_for.setdefault(task.context, []).append(task)
             return p.attention
 
+    def kept_back(self, g):
+        pass
+
     def enqueue(self, item):
         if type(item) is tuple:
             self.model.queued_again(item[0].task)
