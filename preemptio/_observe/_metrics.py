@@ -207,7 +207,7 @@ def metrics(loop: asyncio.AbstractEventLoop | None = None) -> Metrics:
     """
     found = _need(loop, "metrics()")
     p = found._p
-    gs = _gs_of(found)
+    gs = gs_of(found)
     by_status: dict[Gstatus, int] = dict.fromkeys(STATUSES, 0)
     for g in gs:
         status = g.status.base
@@ -231,7 +231,7 @@ def metrics(loop: asyncio.AbstractEventLoop | None = None) -> Metrics:
     )
 
 
-def _gs_of(loop: RuntimeLoop) -> list[G]:
+def gs_of(loop: RuntimeLoop) -> list[G]:
     """Return the Gs of a loop in any order, and make none: the loop may be about to, in its own thread."""
     tasks = asyncio.all_tasks(loop)  # type: ignore[arg-type]
     found = (getattr(task, "g", None) for task in tasks)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import preemptio
-from preemptio import asgi, gunicorn, lowlevel, runtime, scan, trace
+from preemptio import asgi, gunicorn, lowlevel, monitor, runtime, scan, trace
 
 # Name, and the first word of its docstring if it is something that is called to do something.
 PUBLIC = {
@@ -53,6 +53,7 @@ PUBLIC = {
         "asgi": "",
         "gunicorn": "",
         "lowlevel": "",
+        "monitor": "",
         "runtime": "",
         "scan": "",
         "trace": "",
@@ -82,6 +83,10 @@ PUBLIC = {
         "TRANSITIONS": "",
         "Verdict": "",
         "WaitReason": "",
+    },
+    monitor: {
+        "start": "Start",
+        "Monitor": "",
     },
     runtime: {
         "add_instrument": "Have",
