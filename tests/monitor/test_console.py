@@ -13,7 +13,7 @@ from preemptio import monitor, runtime, trace
 from preemptio._observe._monitor import _start
 from preemptio._observe._monitor._aiomonitor import monitor_cli
 from preemptio._observe._monitor._ask import Unable, in_loop, task_in_loop
-from preemptio._observe._monitor._rows import seconds, table
+from preemptio._observe._monitor._rows import COLUMNS, seconds, table
 from preemptio._observe._monitor._telnet import Guarded
 from tests.behaviour._support import Flag, parked, spin
 from tests.monitor._support import ask, outside, run, typed
@@ -345,11 +345,11 @@ def test_a_table_of_many_is_as_long_as_was_asked_for():
         tasks = [asyncio.create_task(event.wait()) for _ in range(50)]
         odd = Odd(event.wait(), loop=loop)
         await asyncio.sleep(0)
-        found = table(loop, sort="id", reverse=True, limit=3)
+        found = table(loop, reverse=True, limit=3)
         assert [row["id"] for row in found.rows] == sorted((t.g.id for t in [*tasks, odd]), reverse=True)[:3]
         assert found.rows[0]["name"] == "(ValueError)"
         assert (found.total, found.by_status) == (52, {"waiting": 51, "running": 1})
-        for column in found.rows[0]:
+        for column in COLUMNS:
             assert len(table(loop, sort=column).rows) == 52
         event.set()
         await asyncio.gather(*tasks, odd)

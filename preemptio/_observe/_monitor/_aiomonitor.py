@@ -22,7 +22,7 @@ with warnings.catch_warnings():
         monitor_cli as monitor_cli,
         print_fail as print_fail,
     )
-    from aiomonitor.webui.app import init_webui
+    from aiomonitor.webui.app import NavigationItem as NavigationItem, init_webui, nav_menus as nav_menus
 
 
 async def pages(monitor: Any) -> Any:

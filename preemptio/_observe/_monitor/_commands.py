@@ -77,7 +77,7 @@ def _cut(text: str) -> str:
 )
 async def _gs(control: Control, sort: str, reverse: bool, status: str | None, match: str, limit: int) -> list[str]:
     """List the Gs: what each does, for how long, and what it has used."""
-    found = table(control.loop, status=status or "", match=match, sort=sort, reverse=reverse, limit=limit)
+    found = table(control.loop, status=status or "", match=match, sort=BY_NAME[sort], reverse=reverse, limit=limit)
     counts = ", ".join(f"{n} {name}" for name, n in sorted(found.by_status.items(), key=lambda item: -item[1]))
     head = f"{counted(found.total, 'G')}: {counts}" if counts else "no Gs"
     some = f"; {found.matching} match, {len(found.rows)} shown" if len(found.rows) < found.total else ""

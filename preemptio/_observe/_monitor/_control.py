@@ -14,6 +14,7 @@ import asyncio
 import os
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from preemptio._aio._explain import explain
@@ -58,6 +59,8 @@ class Control:
         self._shares: dict[G, SuspendState] = {}
         self._lock = threading.Lock()
         self._closed = False
+        self.found: tuple[float, list[Leak]] | None = None
+        """The last leaks that were looked for, and when; they keep nothing alive."""
 
     def close(self) -> None:
         """Let everything go that a command holds; what is about to be held is let go as well."""
@@ -247,7 +250,9 @@ class Control:
 
     async def leaks(self, timeout: float = SCANNED) -> list[Leak]:  # noqa: ASYNC109
         """Find the tasks that nothing can wake."""
-        return await task_in_loop(self.loop, lambda: leaks(background=False), timeout)
+        found = await task_in_loop(self.loop, lambda: leaks(background=False), timeout)
+        self.found = time.monotonic(), found
+        return found
 
     # -- the recorder --
 

@@ -111,7 +111,14 @@ class Table:
 
 
 def table(
-    loop: Any, *, status: str = "", match: str = "", sort: str = "id", reverse: bool = False, limit: int = 0
+    loop: Any,
+    *,
+    status: str = "",
+    match: str = "",
+    sort: Column = COLUMNS[0],
+    reverse: bool = False,
+    limit: int = 0,
+    extra: tuple[Column, ...] = (),
 ) -> Table:
     """Return the Gs of a loop as rows.
 
@@ -119,16 +126,16 @@ def table(
         loop: a loop of preemptio.
         status: one of FILTERS; "" for all.
         match: only Gs whose name, or the place where they were made, has this in it.
-        sort: the name of a column.
+        sort: a column.
         reverse: in the opposite order.
         limit: rows at most; 0 for all.
+        extra: columns beside COLUMNS.
     """
     gs = gs_of(loop)
     by_status = Counter(map(status_of, gs))
     wanted = [g for g in gs if _matches(g, status, match)]
-    column = BY_NAME[sort]
-    shown = _first(wanted, column, limit or len(wanted), largest=column.largest_first is not reverse)
-    return Table(tuple(map(row, shown)), len(wanted), len(gs), dict(by_status))
+    shown = _first(wanted, sort, limit or len(wanted), largest=sort.largest_first is not reverse)
+    return Table(tuple(row(g, extra) for g in shown), len(wanted), len(gs), dict(by_status))
 
 
 def _first(gs: Iterable[G], column: Column, limit: int, *, largest: bool) -> list[G]:
@@ -155,9 +162,9 @@ def read(column: Column, g: G) -> Value:
         return f"({type(exc).__name__})" if column.name in {"name", "waits", "flags"} else 0
 
 
-def row(g: G) -> dict[str, Value]:
+def row(g: G, extra: tuple[Column, ...] = ()) -> dict[str, Value]:
     """Return a G's row."""
-    return {column.name: read(column, g) for column in COLUMNS}
+    return {column.name: read(column, g) for column in (*COLUMNS, *extra)}
 
 
 def shown(column: Column, value: Value) -> str:

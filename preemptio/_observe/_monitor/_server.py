@@ -35,7 +35,7 @@ from preemptio._observe._monitor import _commands as _commands, _telnet
 from preemptio._observe._monitor._aiomonitor import Monitor, pages, task_by_id
 from preemptio._observe._monitor._ask import Unable, in_loop
 from preemptio._observe._monitor._control import Control
-from preemptio._observe._web._guard import guard
+from preemptio._observe._web._app import add_pages
 
 JOIN: Final = 5.0
 """Seconds that `close` gives the thread to end."""
@@ -134,7 +134,7 @@ class Served(Monitor):  # type: ignore[misc]  # ships no type information
         loop = asyncio.get_running_loop()
         forever = loop.create_future()
         app = await pages(self)
-        guard(app, self.token, self._host)
+        add_pages(app, self.control, self.token, self._host)
         runner = self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         consoles, sites = self._listeners

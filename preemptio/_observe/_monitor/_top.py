@@ -9,15 +9,17 @@ import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Final
 
 from prompt_toolkit.input import Input
 from prompt_toolkit.keys import Keys
 
 from preemptio._observe._metrics import gs_of
-from preemptio._observe._monitor._rows import BY_NAME, Column, row
+from preemptio._observe._monitor._ask import BUSY
+from preemptio._observe._monitor._rows import BY_NAME, Column, table
 
-SHARE: Final = Column("share", "CPU %", "share of the time since the last look", lambda _: 0.0)
+SHARE: Final = Column("share", "CPU %", "share of the time since the last look", lambda _: 0.0, largest_first=True)
 SHOWN: Final = ("id", "name", "status", "cpu", "preempted", "refused", "nice", "flags")
 
 
@@ -29,24 +31,32 @@ class Top:
         self._loop = loop
         self._before = self._look()
         self._at = time.monotonic()
+        self.shares: dict[int, float] = {}
+        """Per cent of the time between the last two looks, by number of the G."""
+        self.column = replace(SHARE, read=lambda g: round(self.shares.get(g.id, 0.0), 1))
 
     def _look(self) -> dict[int, float]:
         return {g.id: g.cpu_time for g in gs_of(self._loop)}
 
+    def look(self) -> None:
+        """Look again."""
+        after, now, p = self._look(), time.monotonic(), self._loop._p
+        passed = max(now - self._at, 1e-9)
+        self.shares = {
+            number: max(0.0, 100 * (cpu - self._before.get(number, 0.0)) / passed) for number, cpu in after.items()
+        }
+        # CPU time is counted at ticks, of which a call of C code lets none come.
+        g, since = p.curg, max(p.now, p.resumed_at, self._at)
+        if g is not None and now - max(p.now, p.resumed_at) > BUSY:
+            self.shares[g.id] = max(self.shares.get(g.id, 0.0), 100 * (now - since) / passed)
+        self._before, self._at = after, now
+
     def rows(self, limit: int) -> tuple[list[dict[str, Any]], list[Column]]:
-        """Return those that have used the most since the last look, and the columns."""
-        gs = {g.id: g for g in gs_of(self._loop)}
-        now = time.monotonic()
-        after = {number: g.cpu_time for number, g in gs.items()}
-        passed, self._at = max(now - self._at, 1e-9), now
-        used = {number: cpu - self._before.get(number, 0.0) for number, cpu in after.items()}
-        self._before = after
-        curg = self._loop._p.curg  # its time is counted at ticks, of which a C call lets none come
-        active = [number for number, g in gs.items() if used[number] > 0 or g is curg]
-        first = sorted(active, key=lambda number: (gs[number] is not curg, -used[number], number))[:limit]
-        rows = [{"share": f"{100 * used[number] / passed:.1f}", **row(gs[number])} for number in first]
+        """Look again; return those that have used the most since the last look, and the columns."""
+        self.look()
+        first = table(self._loop, sort=self.column, limit=limit, extra=(self.column,)).rows
         id_, *rest = (BY_NAME[name] for name in SHOWN)
-        return rows, [id_, SHARE, *rest]
+        return [each for each in first if each["share"]], [id_, self.column, *rest]
 
 
 @contextmanager
