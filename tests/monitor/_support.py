@@ -130,8 +130,7 @@ def program(source, *words, **options):
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        stdin=subprocess.DEVNULL,
-        **options,
+        **{"stdin": subprocess.DEVNULL, **options},
     )
 
 

@@ -10,7 +10,6 @@ Context: coroutines of the monitor's loop; `close` in any thread.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 import threading
@@ -38,6 +37,7 @@ from preemptio._scan._stack import Stack, stack_of
 
 if TYPE_CHECKING:
     from preemptio._core._g import G
+    from preemptio._preempt._explain import Explanation
     from preemptio._scan._leaks import Leak
 
 HELD: Final = 2.0
@@ -110,7 +110,7 @@ class Control:
         ):
             if others:
                 lines.append(f"{title:10} {', '.join(others)}")
-        lines.append(f"{'explain':10} {str(explain(g=g)).partition(chr(10))[0]}")
+        lines.append(f"{'explain':10} {str(_explained(g)).partition(chr(10))[0]}")
         return "\n".join([*lines, "", str(self.stack(g))])
 
     def stack(self, g: G) -> Stack:
@@ -124,12 +124,7 @@ class Control:
             g = self.loop._p.curg
         if g is None:
             raise Unable("no G has the CPU at this moment, so which? type: gwhy ID, or: gs --status running")
-        now = explain(g=g)
-        for _ in range(LOOKS):
-            if now.verdict is not Verdict.RUNTIME:
-                break
-            await asyncio.sleep(0.002)  # a tick is looking at it, or it is between two steps
-            now = explain(g=g)
+        now = await in_thread(lambda: _explained(g))
         return f"G {g.id} {quoted(g.name)}\nnow: {now}\nlast: {g.why_not_preempted()}"
 
     async def dump(self, *, group: bool, timeout: float) -> str:  # noqa: ASYNC109 - of the loop
@@ -294,6 +289,16 @@ class Control:
 def _let_go(state: SuspendState) -> None:
     if not state.over:
         resume_g(state)
+
+
+def _explained(g: G) -> Explanation:
+    """Explain where a G stands; look again if that is in the tick, or between two steps. In a thread of its own."""
+    for _ in range(LOOKS):
+        now = explain(g=g)
+        if now.verdict is not Verdict.RUNTIME:
+            break
+        time.sleep(0.002)
+    return now
 
 
 def _saved(loop: Any, path: str) -> str:

@@ -35,7 +35,12 @@ if TYPE_CHECKING:
 
 PAGE: Final = "/preemptio"
 STATIC: Final = os.path.join(os.path.dirname(os.path.abspath(__file__)), "static")
-TYPES: Final = {"app.js": "text/javascript", "token.js": "text/javascript", "style.css": "text/css"}
+TYPES: Final = {
+    "app.js": "text/javascript",
+    "token.js": "text/javascript",
+    "style.css": "text/css",
+    "icon.svg": "image/svg+xml",
+}
 
 WATCHERS: Final = 16
 """Pages that may be open at a time."""

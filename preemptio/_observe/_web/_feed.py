@@ -1,6 +1,6 @@
 """What the page is told once a second.
 
-What is the same for everybody who looks - the timeline, the histogram, the queue - is made once a second, and only while
+What all see alike - the timeline, the histogram, the queue - is made once a second, and only while
 somebody looks. The table is made for each, as it is sorted and filtered there.
 
 Context: the monitor's loop. Nothing goes through the loop that is watched, so this works while that is stuck.
@@ -60,9 +60,7 @@ class Feed:
         self._refresh()
         share: Column = self._top.column
         column = share if sort == share.name else BY_NAME[sort]
-        found = table(
-            self._loop, status=status, match=match, sort=column, reverse=reverse, limit=limit, extra=(share,)
-        )
+        found = table(self._loop, status=status, match=match, sort=column, reverse=reverse, limit=limit, extra=(share,))
         shown = {"rows": found.rows, "matching": found.matching, "total": found.total, "by_status": found.by_status}
         return {**self._told, "table": shown}
 

@@ -72,6 +72,7 @@ class Recent:
         self.flight = flight
         self._mark: Mark | None = None
         self._lanes: dict[int, Lane] = {}
+        self._names: dict[int, str] = {}  # of those that have a lane, also when they have ended
 
     def read(self) -> None:
         """Take in what is new."""
@@ -91,6 +92,7 @@ class Recent:
 
     def picture(self, names: dict[int, str]) -> dict[str, Any]:
         """Return the lanes of those that have used the most, and one for all others; shares are per cent of a bin."""
+        self._names = {g: names.get(g) or self._names.get(g, f"G {g}, which has ended") for g in self._lanes}
         now = time.perf_counter_ns()
         first = now // BIN - BINS + 1
         cpu = {g: dict(lane.cpu) for g, lane in self._lanes.items()}
@@ -107,7 +109,7 @@ class Recent:
         lanes = [
             {
                 "g": g,
-                "name": names.get(g, f"G-{g}"),
+                "name": self._names.get(g) or names.get(g, ""),
                 "cpu": _shares(cpu[g], first),
                 "preempted": _sparse(self._lanes[g].preempted if g in self._lanes else Counter(), first),
                 "refused": _sparse(self._lanes[g].refused if g in self._lanes else Counter(), first),
