@@ -1,4 +1,4 @@
-"""Who may ask the monitor's web server for what: one request after the other, as a browser or a program would send it."""
+"""Who may ask the monitor's web server for what: request by request, as a browser or a program would send them."""
 
 import asyncio
 import http.client

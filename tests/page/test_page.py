@@ -268,13 +268,14 @@ def test_a_page_of_another_site_gets_nothing(browser, watched):
 
 
 def test_it_goes_on_beside_a_hog_in_c(page, watched):
-    """Once a second, and it says who has the CPU. The last: the loop does not turn after it."""
+    """Once a second, and it says who has the CPU. It is the last: the loop does not turn any more."""
     process, url = watched
     page.goto(url)
     expect(row(page, "pack")).to_be_visible()
     process.stdin.write("go\n")
     process.stdin.flush()
     expect(page.locator("#busy")).to_contain_text('"pack" has the CPU; the loop has not turned for')
+    expect(page.locator("#busy")).to_contain_text("It cannot be preempted (opcode)")
     expect(row(page, "pack").locator("td.status")).to_have_text("running")
     before, start = updates(page), time.monotonic()
     while updates(page) < before + 3:

@@ -140,7 +140,7 @@ def table(
 
 def _first(gs: Iterable[G], column: Column, limit: int, *, largest: bool) -> list[G]:
     def key(g: G) -> tuple[Any, int]:
-        return read(column, g), g.id
+        return read(column, g), -g.id if largest else g.id
 
     return heapq.nlargest(limit, gs, key=key) if largest else heapq.nsmallest(limit, gs, key=key)
 

@@ -13,7 +13,9 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
+from preemptio._aio._explain import explain
 from preemptio._core._parked import Parked
+from preemptio._core._reasons import Verdict
 from preemptio._observe._histogram import Histogram
 from preemptio._observe._metrics import gs_of, meter_of
 from preemptio._observe._monitor._ask import busy
@@ -30,6 +32,9 @@ EVERY: Final = 1.0
 
 WINDOW: Final = 10
 """Seconds that the histogram is about."""
+
+STUCK: Final = 0.5
+"""Seconds without a turn after which the page says so."""
 
 QUEUED: Final = 50
 """Parked Gs that are shown."""
@@ -98,7 +103,13 @@ class Feed:
 
     def _busy(self) -> dict[str, Any] | None:
         who = busy(self._loop)
-        return None if who is None else {"g": who.g.id, "seconds": who.seconds, "text": str(who)}
+        if who is None or who.seconds < STUCK:
+            return None
+        found = explain(g=who.g)
+        can = "is about to be preempted" if found.verdict is Verdict.SAFE else f"cannot be preempted ({found.verdict})"
+        why = f"It {can} at {found.where}."
+        advice = f"\n{found.advice[0].upper()}{found.advice[1:]}." if found.advice else ""
+        return {"g": who.g.id, "seconds": who.seconds, "text": f"{who}. {why}{advice}"}
 
     def _cpu(self) -> dict[str, Any]:
         """Return how much of the time tasks had the CPU, and who had the most of it."""

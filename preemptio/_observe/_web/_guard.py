@@ -22,15 +22,17 @@ Context: the monitor's loop.
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Awaitable, Callable
 from typing import Final
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
 HEADER: Final = "X-Preemptio-Token"
 
 OWN_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+HOST: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+))(?::[0-9]+)?")
 
 READS: Final = frozenset({"/api/task-count", "/api/live-tasks", "/api/terminated-tasks"})
 """aiomonitor posts to these, and they change nothing."""
@@ -68,10 +70,8 @@ def guard(app: web.Application, token: str, host: str) -> None:
 
 def refusal(request: web.Request, names: frozenset[str]) -> str:
     """Return why a request is refused whatever it asks for, or ""."""
-    try:
-        name = urlsplit(f"//{request.headers.get('Host', '')}").hostname
-    except ValueError:
-        name = None
+    found = HOST.fullmatch(request.headers.get("Host", ""))
+    name = None if found is None else (found[1] or found[2]).lower()
     if name not in names:
         return f"the host is called {name!r}, which is none of this machine's own names; type: http://127.0.0.1:PORT"
     origin = request.headers.get("Origin")

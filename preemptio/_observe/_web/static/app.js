@@ -86,15 +86,11 @@ function show(state) {
   const { loop, table, latency } = state;
   put($("where"), `pid ${state.pid} · ${loop.kind} · tick ${loop.source} · slice ${seconds(loop.slice)}`);
   document.title = `${state.busy ? "● " : ""}Gs - preemptio`;
-  const stuck = state.busy && state.busy.seconds > 0.5;
-  const text = loop.state !== "running" ? `The loop is ${loop.state}.` : stuck ? state.busy.text : "";
+  const text = loop.state !== "running" ? `The loop is ${loop.state}.` : state.busy?.text ?? "";
   $("busy").hidden = !text;
-  if (text.replace(/[\d.]+ ?m?s$/, "") !== $("busy").dataset.said) { // said once, not every second
-    $("busy").dataset.said = text.replace(/[\d.]+ ?m?s$/, "");
-    $("busy").setAttribute("aria-live", "polite");
-  } else {
-    $("busy").setAttribute("aria-live", "off");
-  }
+  const said = text && `${loop.state} ${state.busy?.g}`; // who has it is said once, not every second how long
+  $("busy").setAttribute("aria-live", said === $("busy").dataset.said ? "off" : "polite");
+  $("busy").dataset.said = said;
   put($("busy"), text);
 
   put($("t-total"), table.total.toLocaleString());
@@ -236,12 +232,14 @@ function showTimeline(timeline) {
     draw.fillStyle = colour("track");
     draw.fillRect(0, top, width, high);
     draw.fillStyle = colour("run");
-    lane.cpu.forEach((share, bin) => {
+    for (let bin = 0, end; bin < bins; bin = end) {
+      const share = lane.cpu[bin];
+      for (end = bin + 1; end < bins && lane.cpu[end] === share; end += 1); // in one piece: seams between bins would show
       if (share) {
         const part = Math.max(1.5, high * share / 100);
-        draw.fillRect(bin * wide, top + high - part, wide + 0.3, part);
+        draw.fillRect(bin * wide, top + high - part, (end - bin) * wide, part);
       }
-    });
+    }
     draw.fillStyle = colour("pre");
     for (const [bin] of lane.preempted) draw.fillRect(bin * wide, top - 2, Math.max(1.5, wide * 0.7), 4);
     draw.fillStyle = colour("ref");
