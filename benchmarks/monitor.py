@@ -1,7 +1,8 @@
-"""How soon the monitor's console answers `gs` beside 8 hogs and 500 requests, to a client in a process of its own.
+"""How soon the monitor's console answers `gs`, and its page is told anew, beside 8 hogs and 500 requests.
 
 The console's thread has to get the GIL from the hogs for each piece of its work. The answer is a table of all tasks; it
-is timed from the command's last byte to the answer's, in the client.
+is timed from the command's last byte to the answer's, in a client that is a process of its own. The page is told
+anew a second after it was told last; what is judged is the time between.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ HOGS = 8
 REQUESTS = 500
 COMMANDS = {"gs": "gs", "gs, first 20 by CPU": "gs --sort cpu -n 20"}
 
-PROMISES = tuple(Promise(f"{name}, p95", "<=", 100.0, "ms") for name in COMMANDS)
+PROMISES = (
+    *(Promise(f"{name}, p95", "<=", 100.0, "ms") for name in COMMANDS),
+    Promise("page, between updates, p95", "<=", 1250.0, "ms"),
+)
 
 CLIENT = """
 import json, socket, sys, time
@@ -45,6 +49,22 @@ print(json.dumps(took[1:]))
 """
 
 
+WATCHER = """
+import http.client, json, sys, time
+
+port, times, took = int(sys.argv[1]), int(sys.argv[3]), []
+page = http.client.HTTPConnection("127.0.0.1", port)
+page.request("GET", "/preemptio/events")
+events = page.getresponse()
+while len(took) <= times:
+    line = events.readline()
+    if line.startswith(b"data: "):
+        took.append(time.perf_counter())
+        assert json.loads(line[6:])["table"]["total"] > 500
+print(json.dumps([after - before for before, after in zip(took, took[1:])]))
+"""
+
+
 async def compute(stop: list[bool]) -> None:
     """Be a hog until told to stop."""
     x = 1
@@ -60,17 +80,18 @@ async def request(every: float) -> None:
 
 
 async def asked(command: str, times: int) -> list[float]:
-    """Ask a monitor beside the hogs; return the seconds that each answer took."""
+    """Ask a monitor beside the hogs, or, if no command is given, watch its page; return the seconds that each took."""
     from preemptio import monitor
 
     stop: list[bool] = []
     tasks = [asyncio.create_task(compute(stop), name=f"hog {n}") for n in range(HOGS)]
     tasks += [asyncio.create_task(request(0.2 + n / 1000), name=f"request {n}") for n in range(REQUESTS)]
     try:
-        with monitor.start(port=0, page_port=0, announce=False) as started:
-            words = [sys.executable, "-c", CLIENT, str(started.port), command, str(times)]
-            client = await asyncio.create_subprocess_exec(*words, stdout=asyncio.subprocess.PIPE)
-            said, _ = await client.communicate()
+        with monitor.start(port=0, page_port=0, announce=False, record=10.0 * (not command)) as started:
+            port, client = (started.port, CLIENT) if command else (started.page_port, WATCHER)
+            words = [sys.executable, "-c", client, str(port), command, str(times)]
+            process = await asyncio.create_subprocess_exec(*words, stdout=asyncio.subprocess.PIPE)
+            said, _ = await process.communicate()
             found: list[float] = json.loads(said)
             return found
     finally:
@@ -88,8 +109,8 @@ def measure(side: Side, command: str, times: int) -> list[float]:
 def run(opt: Options) -> Iterator[Row]:
     """Measure each command on each loop."""
     for loop in opt.loops:
-        for name, command in COMMANDS.items():
-            params = {"command": command, "times": int(opt.scale(100, 30))}
+        for name, command in {**COMMANDS, "page, between updates": ""}.items():
+            params = {"command": command, "times": int(opt.scale(100, 30) if command else opt.scale(20, 5))}
             sides = {"preempted": Side("preempted", loop)}
             rounds = interleaved(__name__, sides, params, opt.rounds, turns=1, warm=0)["preempted"]
             late = statistics.median(percentile(each, 0.95) for each in rounds) * 1000

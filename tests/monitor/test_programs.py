@@ -125,17 +125,15 @@ def test_a_monitor_that_nobody_closed_does_not_keep_the_process_alive(running):
 
 
 FORKS = """
-    client = __import__("socket").create_connection(("127.0.0.1", started.port))
-    while not client.recv(1):
-        pass
+    print(started.page_port, flush=True)
+    await asyncio.to_thread(input)
     child = os.fork()
     if not child:
         assert started.closed
         started.close()
-        sys.stdin.close()
-        sys.stdout.write("child\\n")
-        sys.stdout.flush()
-        os.close(1), os.close(2)
+        print("child", flush=True)
+        for fd in 0, 1, 2:
+            os.close(fd)
         __import__("signal").pause()
     print(child, flush=True)
 """
@@ -143,17 +141,29 @@ FORKS = """
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_child_keeps_neither_the_ports_nor_the_clients(running):
-    """The port is free, and a client is hung up on, when the parent ends, though its child lives."""
-    process, port = running(ENDS.replace("    {body}", FORKS))
-    child = 0
+    """The ports are free, and clients are hung up on, when the parent ends, though its child lives."""
+    process, port = running(ENDS.replace("{body}", FORKS), stdin=subprocess.PIPE)
+    page_port, child = int(process.stdout.readline()), 0
+    clients = [socket.create_connection(("127.0.0.1", each), LIMIT) for each in (port, page_port)]
     try:
+        clients[1].sendall(f"GET /preemptio/events HTTP/1.1\r\nHost: 127.0.0.1:{page_port}\r\n\r\n".encode())
+        for client in clients:
+            assert client.recv(1)
+        process.stdin.write("fork\n")
+        process.stdin.flush()
         lines = {process.stdout.readline().strip(), process.stdout.readline().strip()}
         lines.remove("child")
         child = int(lines.pop())
         assert process.wait(LIMIT) == 0
+        for client in clients:
+            while client.recv(65536):
+                pass
         os.kill(child, 0)
-        with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", port))
+        for each in (port, page_port):
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", each))
     finally:
+        for client in clients:
+            client.close()
         if child:
             os.kill(child, 9)

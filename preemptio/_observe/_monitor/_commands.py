@@ -30,7 +30,9 @@ LONGEST: Final = 48
 ONE_G: Final = click.argument("g", type=G_ID, metavar="ID")
 PERHAPS_A_G: Final = click.argument("g", type=G_ID, metavar="[ID]", required=False)
 SORT: Final = click.option("-s", "--sort", type=click.Choice(list(BY_NAME)), default="id", help="by this column")
-ROWS: Final = click.option("-n", "--limit", type=click.IntRange(0), default=0, help="so many rows at most")
+ROWS: Final = click.option(
+    "-n", "--limit", type=click.IntRange(0), default=1000, show_default=True, help="so many rows at most; 0: all"
+)
 MATCH: Final = click.option("-f", "--filter", "match", default="", help="with this in the name, or in CREATED AT")
 
 
@@ -61,7 +63,7 @@ def _says(cell: str) -> bool:
 
 def _cut(text: str) -> str:
     """Keep a cell on its line: names may hold anything. Of a place its end says more."""
-    line = "".join(char if char.isprintable() else "?" for char in text)
+    line = text if text.isprintable() else "".join(char if char.isprintable() else "?" for char in text)
     if len(line) <= LONGEST:
         return line
     return f"...{line[3 - LONGEST :]}" if "/" in line[: LONGEST // 2] else f"{line[: LONGEST - 3]}..."
