@@ -151,7 +151,7 @@ def test_events_come_and_end_with_the_monitor():
     """The first at once; the stream ends when the monitor is closed, and does not hold it up."""
 
     async def main():
-        asyncio.create_task(asyncio.Event().wait(), name="waiter").add_done_callback(lambda _: None)
+        task = asyncio.create_task(asyncio.Event().wait(), name="waiter")
         started = monitor.start(port=0, page_port=0, record=5, announce=False)
 
         def read():
@@ -172,5 +172,6 @@ def test_events_come_and_end_with_the_monitor():
         assert state["timeline"]["bins"] == 400
         assert [each["name"] for each in state["latency"]["series"]] == ["ready", "preempted"]
         assert (state["leaks"], state["parked"]) == (None, [])
+        task.cancel()
 
     run("asyncio", main())
