@@ -166,6 +166,23 @@ def test_two_sessions_at_once_each_get_their_own_answers():
     run("asyncio", main())
 
 
+def test_a_name_cannot_command_the_terminal():
+    """Names are often made of what came from a network."""
+
+    async def main():
+        evil = asyncio.create_task(asyncio.Event().wait(), name="a\x1b[2J\x07b\nc\ud800")
+        await asyncio.sleep(0)
+        with monitor.start(port=0, page_port=0, announce=False) as it:
+            commands = ("gs", "g {}", "gstack {}", "gdump", "gwhy {}", "gsuspend {}", "gretained {}", "gsuspend {}")
+            answers = await outside(ask, it.port, *(each.format(evil.g.id) for each in commands))
+        for said in answers:
+            assert "\x07" not in said
+            assert "a\\x1b[2J\\x07b" in said or f"G {evil.g.id} is held" in said
+        evil.cancel()
+
+    run("asyncio", main())
+
+
 @LOOPS
 def test_a_loop_that_does_not_turn_is_said_to_with_who_has_it(kind):
     """What goes through the loop is withdrawn, and has no effect later."""

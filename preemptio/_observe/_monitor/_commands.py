@@ -19,7 +19,7 @@ from preemptio._observe._monitor._control import HELD, SCANNED, Control
 from preemptio._observe._monitor._params import G_ID, command, is_dumb
 from preemptio._observe._monitor._rows import BY_NAME, COLUMNS, FILTERS, Column, shown, table
 from preemptio._observe._monitor._top import Top, pressed
-from preemptio._observe._text import counted
+from preemptio._observe._text import counted, printable
 
 if TYPE_CHECKING:
     from preemptio._core._g import G
@@ -63,7 +63,7 @@ def _says(cell: str) -> bool:
 
 def _cut(text: str) -> str:
     """Keep a cell on its line: names may hold anything. Of a place its end says more."""
-    line = text if text.isprintable() else "".join(char if char.isprintable() else "?" for char in text)
+    line = printable(text).replace("\n", "\\n")
     if len(line) <= LONGEST:
         return line
     return f"...{line[3 - LONGEST :]}" if "/" in line[: LONGEST // 2] else f"{line[: LONGEST - 3]}..."

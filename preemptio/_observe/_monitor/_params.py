@@ -33,7 +33,7 @@ from preemptio._observe._monitor._aiomonitor import (
 )
 from preemptio._observe._monitor._ask import Unable
 from preemptio._observe._monitor._rows import status_of
-from preemptio._observe._text import quoted
+from preemptio._observe._text import printable, quoted
 
 if TYPE_CHECKING:
     from preemptio._core._g import G
@@ -101,6 +101,7 @@ def is_dumb() -> bool:
 
 def fail(message: str) -> None:
     """Say what is wrong."""
+    message = printable(message)
     if is_dumb():
         click.echo(f"error: {message}")
     else:
@@ -145,7 +146,7 @@ async def _do(body: Body, control: Control, done: asyncio.Event, arguments: dict
     try:
         said = await body(control, **arguments)
         if said is not None:
-            click.echo(said if isinstance(said, str) else "\n".join(said))
+            click.echo(printable(said if isinstance(said, str) else "\n".join(said)))
     except Unable as why:
         fail(str(why))
     except Exception:

@@ -152,7 +152,7 @@ def add_pages(app: web.Application, control: Control, token: str, host: str) -> 
     nav_menus.setdefault(PAGE, NavigationItem(title="Gs", current=False))  # of all monitors of the process
     app.router.add_get(PAGE, pages.page)
     app.router.add_get(f"{PAGE}/static/{{name}}", pages.static)
-    app.router.add_get(f"{PAGE}/events", pages.events)
+    app.router.add_get(f"{PAGE}/events", pages.events, allow_head=False)
     app.router.add_get(f"{PAGE}/g/{{id:[0-9]{{1,18}}}}", pages.about)
     app.router.add_post(f"{PAGE}/do", pages.do)
     app.on_shutdown.append(pages.end)
