@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from tests.monitor._support import LIMIT, attached, environment, program
+from tests.monitor._support import LIMIT, ask, attached, environment, program
 
 HOG = """
 import asyncio, hashlib, sys, threading, preemptio
@@ -56,7 +56,7 @@ def test_the_console_answers_beside_a_hog_in_c(running, base):
     """By `preemptio attach`, in a pipe, and in a terminal."""
     _, port = running(HOG.replace("{base}", BASES[base]))
     until = time.monotonic() + LIMIT
-    while '"hog in C" has the CPU' not in (said := attached(port, "gs\n")):
+    while '"hog in C" has the CPU' not in (said := ask(port, "gs")[0]):
         assert time.monotonic() < until, said
     (hog,) = re.findall(r"^ *(\d+) +hog in C +running", said, re.MULTILINE)
     said = attached(port, f"gstack {hog}\ngsuspend {hog} -t 0.1\ngwhy\nexit\ngs")

@@ -92,7 +92,8 @@ class Control:
 
     def _about(self, g: G) -> str:
         values = row(g)
-        lines = [f"{column.title.lower():10} {shown(column, values[column.name])}" for column in COLUMNS]
+        told = ((column, shown(column, values[column.name])) for column in COLUMNS)
+        lines = [f"{column.title.lower():10} {text}" for column, text in told if text]
         extra = g._extra
         counts = {**{f"preempted ({kind})": n for kind, n in extra.preemptions.items()}}
         counts |= {f"refused ({verdict})": n for verdict, n in extra.refusals.items()}

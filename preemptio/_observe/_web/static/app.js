@@ -142,7 +142,7 @@ function makeRow(id) {
   const cells = {};
   for (const column of columns) {
     const cell = cells[column.name] = make("td", { className: column.number || column.name === "nice" ? "number" : column.name === "created" ? "place" : column.name });
-    if (column.name === "name") cell.append(make("button", { type: "button", onclick: () => about(id) }));
+    if (column.name === "name") cell.append(make("button", { type: "button", onclick: (event) => about(id, event.target.textContent) }));
     if (column.name === "status") cell.append(make("span", { className: "dot", ariaHidden: "true" }), make("span"));
     if (column.name === "share") cell.append(make("span", { className: "meter", ariaHidden: "true" }, make("i")), make("span"));
     if (column.name === "created") cell.append(make("bdi"));
@@ -171,9 +171,9 @@ function fill(row, data) {
 
 // -- one G --
 
-async function about(id) {
+async function about(id, name) {
   const dialog = $("about");
-  put($("about-title"), `G ${id}`);
+  put($("about-title"), `G ${id}  ${name}`);
   const nice = make("input", { type: "number", min: -20, max: 19, value: 0, id: "nice" });
   const refresh = async () => {
     const answer = await fetch(`/preemptio/g/${id}`);
