@@ -29,6 +29,7 @@ NAMES = (
     "step",
     "metrics",
     "recording",
+    "monitor",
     "echo",
     "service",
     "micro",

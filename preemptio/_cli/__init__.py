@@ -1,5 +1,5 @@
-"""`python -m preemptio`: see what preemption does (`demo`), have it (`run`), know what it can do here (`info`), and
-what the scheduler did (`trace`).
+"""`python -m preemptio`: see what preemption does (`demo`), have it (`run`), know what it can do here (`info`),
+what the scheduler did (`trace`), and what a live program does (`attach`).
 
 Whatever is wrong with what was typed - a word, a setting, a missing package - is one line on standard error that
 ends in what to type instead, and exit status 2. A traceback is only ever the user's program's, or a bug.
@@ -50,6 +50,8 @@ def _show(command: str, options: argparse.Namespace) -> int:
             from preemptio._cli._trace import convert, show
 
             chosen = convert if options.trace == "convert" else show
+        elif command == "attach":
+            from preemptio._cli._attach import attach as chosen
         else:
             from preemptio._cli._demo import demo as chosen
         status = chosen(options)

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from preemptio import __version__
+from preemptio._cli._address import HOST, PORT, address
 from preemptio._cli._refusal import Refusal
 from preemptio._cli._trace_args import add_trace
 from preemptio._config import Config
@@ -117,6 +118,17 @@ def _parsers() -> tuple[Parser, Parser, Parser]:
     text = "record what the scheduler does, and show it"
     trace = commands.add_parser("trace", help=text, description=text.capitalize() + ".", allow_abbrev=False)
     trace_run = add_trace(trace, _run_parser)
+
+    text = "open the console of a live program that has called preemptio.monitor.start()"
+    attach = commands.add_parser("attach", help=text, description=text.capitalize() + ".", allow_abbrev=False)
+    attach.add_argument(
+        "address",
+        type=address,
+        nargs="?",
+        default=f"{HOST}:{PORT}",
+        metavar="HOST:PORT",
+        help="where it listens (default: %(default)s); in a pipe each line is a command: echo gs | preemptio attach",
+    )
 
     text = "show versions, settings, and what works here"
     info = commands.add_parser("info", help=text, description=text.capitalize() + ".", allow_abbrev=False)

@@ -146,7 +146,7 @@ def enable_metrics(loop: asyncio.AbstractEventLoop | None = None, *, name: str =
     if isinstance(found, RuntimeLoop):
         if name:
             _give_name(found, name)
-        if _meter(found) is not None:
+        if meter_of(found) is not None:
             return
         add_instrument(Meter(found._p), found)
     else:
@@ -174,7 +174,7 @@ def disable_metrics(loop: asyncio.AbstractEventLoop | None = None) -> bool:
         True False
     """
     found = _need(loop, "disable_metrics()")
-    meter = _meter(found)
+    meter = meter_of(found)
     return meter is not None and remove_instrument(meter, found)  # type: ignore[arg-type]
 
 
@@ -207,13 +207,13 @@ def metrics(loop: asyncio.AbstractEventLoop | None = None) -> Metrics:
     """
     found = _need(loop, "metrics()")
     p = found._p
-    gs = _gs_of(found)
+    gs = gs_of(found)
     by_status: dict[Gstatus, int] = dict.fromkeys(STATUSES, 0)
     for g in gs:
         status = g.status.base
         by_status[status] = by_status.get(status, 0) + 1  # it may have died meanwhile, if this is another thread
     by_status.pop(DEAD, None)
-    meter = _meter(found)
+    meter = meter_of(found)
     return Metrics(
         loop=name_of(found),
         at=time.monotonic(),
@@ -231,7 +231,7 @@ def metrics(loop: asyncio.AbstractEventLoop | None = None) -> Metrics:
     )
 
 
-def _gs_of(loop: RuntimeLoop) -> list[G]:
+def gs_of(loop: RuntimeLoop) -> list[G]:
     """Return the Gs of a loop in any order, and make none: the loop may be about to, in its own thread."""
     tasks = asyncio.all_tasks(loop)  # type: ignore[arg-type]
     found = (getattr(task, "g", None) for task in tasks)
@@ -280,7 +280,7 @@ def _open_loops() -> list[RuntimeLoop]:
     return [loop for loop in list(LOOPS) if not loop.is_closed()]
 
 
-def _meter(loop: RuntimeLoop) -> Meter | None:
+def meter_of(loop: RuntimeLoop) -> Meter | None:
     return next((each for each in loop._p.instruments if isinstance(each, Meter)), None)
 
 
@@ -294,7 +294,7 @@ def _need(loop: object, what: str) -> RuntimeLoop:
 
 def _if_asked(loop: RuntimeLoop) -> None:
     """Measure a loop that begins to run if the knob says so."""
-    if config.metrics and _meter(loop) is None:
+    if config.metrics and meter_of(loop) is None:
         loop._p.instruments.add(Meter(loop._p))
 
 

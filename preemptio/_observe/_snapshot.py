@@ -187,7 +187,7 @@ class _Reader:
         refused = {f"refused ({verdict})": n for verdict, n in extra.refusals.items()}
         counts = {f"preempted ({kind})": n for kind, n in extra.preemptions.items()} | refused
         age = time.monotonic() - g.last_run if g.slices else 0.0
-        flags, cpu = _flags(g), extra.cpu_time
+        flags, cpu = flags_of(g), extra.cpu_time
         return Seen(
             node,
             stack.name,
@@ -247,7 +247,7 @@ def state_of(g: G, stack: Stack) -> str:
     return word + " (leaked)" * (status is LEAKED) + " (scan)" * g.status.scanned
 
 
-def _flags(g: G) -> tuple[str, ...]:
+def flags_of(g: G) -> tuple[str, ...]:
     extra = g._extra
     off = [reason for reason in extra.preempt_off if reason is not LOOKING]
     flags = [

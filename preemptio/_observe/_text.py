@@ -27,6 +27,14 @@ def quoted(name: str) -> str:
     return '"' + "".join(each if each.isprintable() and each not in '"\\' else _escaped(each) for each in shown) + '"'
 
 
+def printable(text: str) -> str:
+    """Return a text with nothing in it that a terminal would take for a command; its lines stay."""
+    return "\n".join(
+        line if line.isprintable() else "".join(each if each.isprintable() else _escaped(each) for each in line)
+        for line in text.split("\n")
+    )
+
+
 def _escaped(char: str) -> str:
     return "\\" + char if char in '"\\' else char.encode("unicode_escape").decode("ascii")
 

@@ -30,6 +30,12 @@ SHOWS = {
         r"still subscribed and not leaked: numbers",
         r"leaked without the bug: 0",
     ],
+    "05_live_monitor.py": [
+        r"4 Gs: .*\n.*\n *G +NAME +STATUS",
+        r"has nice 10; it was 0",
+        r'G [0-9]+ "archive"\nnow: cannot be preempted: opcode, at .* in archive',
+        r"the console answered meanwhile",
+    ],
     "06_trace.py": [
         r"largest functions: _simple_enum \(",
         r"parser . regions: walk",

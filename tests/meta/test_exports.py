@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import preemptio
-from preemptio import asgi, gunicorn, lowlevel, ray, runtime, scan, trace
+from preemptio import asgi, gunicorn, lowlevel, monitor, ray, runtime, scan, trace
 
 # Name, and the first word of its docstring if it is something that is called to do something.
 PUBLIC = {
@@ -53,6 +53,7 @@ PUBLIC = {
         "asgi": "",
         "gunicorn": "",
         "lowlevel": "",
+        "monitor": "",
         "ray": "",
         "runtime": "",
         "scan": "",
@@ -87,6 +88,10 @@ PUBLIC = {
         "TRANSITIONS": "",
         "Verdict": "",
         "WaitReason": "",
+    },
+    monitor: {
+        "start": "Start",
+        "Monitor": "",
     },
     runtime: {
         "add_instrument": "Have",

@@ -23,7 +23,7 @@ LAW["_preempt"] = LAW["_core"] | {"_core"}
 LAW["_scan"] = LAW["_preempt"] | {"_preempt"}
 LAW["_aio"] = LAW["_scan"] | {"_scan"}
 LAW["_observe"] = LAW["_aio"] | {"_aio"}
-FACES = {"asgi", "gunicorn", "lowlevel", "ray", "runtime", "scan", "trace"}
+FACES = {"asgi", "gunicorn", "lowlevel", "monitor", "ray", "runtime", "scan", "trace"}
 LAW |= dict.fromkeys(FACES, LAW["_observe"] | {"_observe"})
 LAW["__init__"] = LAW["_observe"] | {"_observe"} | FACES
 LAW["_cli"] = LAW["_tools"] = LAW["__main__"] = LAW["__init__"] | {"__init__", "_cli"}
@@ -32,6 +32,10 @@ LAW["_cli"] = LAW["_tools"] = LAW["__main__"] = LAW["__init__"] | {"__init__", "
 HOMES = {
     "asyncio": ("_aio/", "_observe/", "_cli/"),  # the command line runs programs: the user's, and the demo's
     "uvloop": ("_aio/_loops.py",),
+    "aiohttp": ("_observe/_web/", "_observe/_monitor/_server.py", "_aio/_gunicorn.py"),
+    "aiomonitor": ("_observe/_monitor/_aiomonitor.py",),
+    "click": ("_observe/_monitor/",),
+    "prompt_toolkit": ("_observe/_monitor/",),
     "perfetto": ("_observe/_trace/_perfetto.py",),
     "structlog": ("_log.py",),
     "dis": ("_preempt/_opcodes.py", "_preempt/_callee.py", "_preempt/_sections.py"),

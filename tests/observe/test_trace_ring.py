@@ -127,3 +127,20 @@ def test_long_names_are_cut():
     assert first[:240] == "é" * 240
     assert len(first.encode()) <= LONGEST + 2
     assert second == "?"
+
+
+def test_what_was_written_since_a_mark_is_read_once():
+    """Over the ends of chunks; and after a mark that was dropped with its chunk, all that is left."""
+    ring, seen, mark = Ring(LEAST, 3600 * SECOND), [], None
+    for t in range(1, 3_000):
+        write(ring, t, t)
+        if not t % 70:
+            parts, mark = ring.since(mark)
+            seen += [record[5] for part in parts for record in RECORD.iter_unpack(part)]
+    assert seen == list(range(1, seen[-1] + 1))
+    for t in range(3_000, 20_000):
+        write(ring, t, t)
+    parts, mark = ring.since(mark)
+    left = [record[5] for part in parts for record in RECORD.iter_unpack(part)]
+    assert left == [t for t, _, _ in contents(ring)]
+    assert ring.since(mark) == ([b""], mark)

@@ -108,6 +108,10 @@ class Chunk:
         )  # a bytearray that grows keeps an eighth in reserve
 
 
+Mark = tuple[Chunk, int]
+"""How far somebody has read: a chunk, and the bytes of its records."""
+
+
 class Ring:
     """The chunks of one recorder."""
 
@@ -159,3 +163,20 @@ class Ring:
         *full, current = [(bytes(chunk.cells), bytes(chunk.names)) for chunk in self._all]
         used = -(-len(current[0].rstrip(b"\0")) // SIZE) * SIZE
         return [*full, (current[0][:used], current[1])]
+
+    def since(self, mark: Mark | None) -> tuple[list[bytes], Mark]:
+        """Copy the records that were written after a mark, and return them with the next one. Any thread.
+
+        None stands for the beginning; and so does a mark in a chunk that was dropped.
+        """
+        chunks = self._all
+        first = next((i for i, chunk in enumerate(chunks) if mark is not None and chunk is mark[0]), -1)
+        start = mark[1] if mark is not None and first >= 0 else 0
+        parts = []
+        for chunk in chunks[max(first, 0) :]:
+            part = bytes(chunk.cells[start:])
+            used = -(-len(part.rstrip(b"\0")) // SIZE) * SIZE
+            parts.append(part[:used])
+            mark, start = (chunk, start + used), 0
+        assert mark is not None
+        return parts, mark
