@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from preemptio._preempt._opcodes import may_raise_at
 from preemptio._preempt._restart import WRAPPER
-from preemptio._preempt._tracers import OwnTracer, tracer_installed
+from preemptio._preempt._tracers import OwnTracer, install, tracer_installed, uninstall
 from preemptio._preempt._whose import COROUTINE
 
 if TYPE_CHECKING:
@@ -67,7 +67,9 @@ class Delivery(OwnTracer):
             if at.f_code.co_flags & COROUTINE:
                 break
             at = at.f_back
-        sys.settrace(self._on_event)
+        if not install(self._on_event):
+            self._disarm()
+            return False
         return True
 
     def local(self) -> Callable[[FrameType, str, Any], Any]:
@@ -75,8 +77,7 @@ class Delivery(OwnTracer):
         return self._on_event
 
     def _disarm(self) -> None:
-        if sys.gettrace() == self._on_event:
-            sys.settrace(None)
+        uninstall(self._on_event)
         for frame in self._frames:
             frame.f_trace_opcodes = False
             frame.f_trace = None

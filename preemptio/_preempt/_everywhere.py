@@ -30,7 +30,7 @@ from preemptio._core._reasons import Verdict
 from preemptio._log import report_internal
 from preemptio._preempt._opcodes import at_safe_opcode
 from preemptio._preempt._seek import Trace
-from preemptio._preempt._tracers import OwnTracer, install, tracer_installed
+from preemptio._preempt._tracers import OwnTracer, install, tracer_installed, uninstall
 from preemptio._preempt._whose import COROUTINE, Whose
 
 if TYPE_CHECKING:
@@ -91,8 +91,7 @@ class Everywhere(OwnTracer):
     def stop(self) -> None:
         """Remove it."""
         self._on = False
-        if self.traces:
-            sys.settrace(None)
+        uninstall(self._on_event)
         self._last.clear()
 
     def _on_event(self, frame: FrameType, event: str, _arg: object) -> Any:

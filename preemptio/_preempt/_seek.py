@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Final
 from preemptio._core._reasons import Verdict
 from preemptio._log import report_internal
 from preemptio._preempt._opcodes import at_safe_opcode
-from preemptio._preempt._tracers import OwnTracer, install, tracer_installed
+from preemptio._preempt._tracers import OwnTracer, install, tracer_installed, uninstall
 from preemptio._preempt._whose import COROUTINE
 
 if TYPE_CHECKING:
@@ -89,8 +89,7 @@ class Seeker(OwnTracer):
     def disarm(self) -> None:
         """Remove every trace of the search. A tick may come in the middle of it."""
         self._g = None
-        if sys.gettrace() == self._on_event:
-            sys.settrace(None)
+        uninstall(self._on_event)
         at, self._at = self._at, {}
         for frame in at:
             if frame.f_trace == self._on_event:

@@ -49,6 +49,12 @@ def install(tracer: Callable[..., Any]) -> bool:
     return True
 
 
+def uninstall(tracer: Callable[..., Any]) -> None:
+    """Remove the trace function if it is this one."""
+    if sys.gettrace() == tracer:
+        sys.settrace(None)
+
+
 def debugger_present() -> bool:
     """Report whether a trace function written in Python, debugpy's, or a sys.monitoring debugger is active."""
     tracer = sys.gettrace()

@@ -53,7 +53,7 @@ ATTRIBUTES = {
     "signal.setitimer": ("_preempt/_sources.py",),
     "signal.set_wakeup_fd": ("_preempt/_wakeups.py",),
     "signal.signal": ("_preempt/_sources.py", "_observe/_signals.py", "_cli/"),
-    "sys.settrace": ("_preempt/_seek.py", "_preempt/_deliver.py", "_preempt/_everywhere.py"),
+    "sys.settrace": ("_preempt/_tracers.py",),
     "gc.callbacks": ("_preempt/_gcfence.py",),
     "sys.setswitchinterval": ("_preempt/_gil.py",),
     "sys.addaudithook": ("_preempt/_process.py",),

@@ -20,7 +20,8 @@ from preemptio._aio._explain import explain
 from preemptio._aio._go import NICE
 from preemptio._aio._leaks import leaks
 from preemptio._aio._retained import retained
-from preemptio._aio._suspend import SuspendState, resume_g, suspend_g_threadsafe, suspended
+from preemptio._aio._shares import SuspendState
+from preemptio._aio._suspend import resume_g, suspend_g_threadsafe, suspended
 from preemptio._core._nice import renice
 from preemptio._core._reasons import Verdict
 from preemptio._observe._dump import dump
