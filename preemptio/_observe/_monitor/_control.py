@@ -141,11 +141,11 @@ class Control:
 
     async def suspend(self, g: G, timeout: float = HELD) -> str:  # noqa: ASYNC109 - it withdraws
         """Hold a G, until `resume`."""
-        if g in self._shares:
+        if self._holds(g):
             raise Unable(f"G {g.id} is held by this monitor already; type: gresume {g.id}")
         state = await self._held(g, timeout)
         with self._lock:
-            if not self._closed and g not in self._shares:
+            if not self._closed and not self._holds(g):
                 self._shares[g] = state
                 stopped = "it ran, and was stopped" if state.stopped else f"it was {state.status}"
                 return f"G {g.id} is held: {stopped}; to let it go on, type: gresume {g.id}"
@@ -156,7 +156,7 @@ class Control:
         """Let a G go on that was held by `suspend`."""
         with self._lock:
             state = self._shares.pop(g, None)
-        if state is None:
+        if state is None or state.over:
             whose = "the program holds it, not this monitor" if g.suspended else "nobody holds it"
             raise Unable(f"G {g.id} cannot be resumed: {whose}; type: gs --status suspended")
         _let_go(state)  # which the loop does, if it turns
@@ -192,6 +192,11 @@ class Control:
             raise Unable(f"G {g.id} has ended already; type: gs")
         held = f", and is held: type gresume {g.id}" if g.suspended else ""
         return f"G {g.id} is cancelled{held}"
+
+    def _holds(self, g: G) -> bool:
+        """Report whether a share of ours holds a G: the runtime takes shares back that nobody would ever give back."""
+        state = self._shares.get(g)
+        return state is not None and not state.over
 
     async def _held(self, g: G, timeout: float) -> SuspendState:  # noqa: ASYNC109
         if self.loop.is_closed() or self.loop._running_since is None:
