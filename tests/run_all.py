@@ -67,7 +67,7 @@ STEPS = (
     Step("services", "-m pytest tests/servers", On.ENDS),
     Step("cpython", "tests/cpython/run.py"),
     Step("loops", f"-m pytest {LOOPS}"),
-    Step("surface", "-m pytest tests/cli tests/docs tests/examples tests/meta", On.ENDS),
+    Step("surface", "-m pytest tests/benchmarks tests/cli tests/docs tests/examples tests/meta", On.ENDS),
     Step("scan", "-m pytest tests/scan"),  # walks the heap: in a process that has little on it it takes less time
     Step("asyncio-debug", f"-m pytest {LOOPS} -m loop", On.OLDEST, environ={"PYTHONASYNCIODEBUG": "1"}),
 )
