@@ -35,6 +35,7 @@ NAMES = (
     "memory",
     "timeout",
     "scan",
+    "load",
     "stress",
 )
 

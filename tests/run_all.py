@@ -31,7 +31,7 @@ from typing import TextIO
 
 ROOT = Path(__file__).resolve().parents[1]
 OLDEST = (3, 11)
-EXTRAS = ".[all,test]"
+EXTRAS = ".[all,bench,test]"
 
 
 class On(enum.Enum):

@@ -1,0 +1,60 @@
+"""One cell: one peer, one scene, one process."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import select
+import subprocess
+from typing import Any
+
+from benchmarks._worker import WorkerError
+from benchmarks.load._client import drive
+from benchmarks.load._hogs import CHUNK
+from benchmarks.load._peers import Peer
+from benchmarks.load._scene import Scene
+
+PATIENCE = 120.0
+"""Seconds of silence that count as hung: a turn of 512 jobs on a loop that nothing preempts takes ten."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What one process told."""
+
+    late: list[float]
+    share: float  # of the CPU time that went into the hogs' work: the rest is switching, probes and waiting for a lock
+    speed: float  # work a second of wall clock, in CPUs: what the machine's other work leaves; processes may have two
+    sender_late: float  # the 99th percentile of how late the client itself sent, in milliseconds
+
+
+def run_cell(name: str, peer: Peer, scene: Scene) -> Outcome:
+    """Start the peer's process, probe it and end it; raise WorkerError when it fails."""
+    scene = dataclasses.replace(scene, **peer.scene)
+    process = subprocess.Popen(peer.command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert process.stdin is not None
+        process.stdin.write(json.dumps(dataclasses.asdict(scene)).encode() + b"\n")
+        process.stdin.flush()
+        late, sender_late = None, 0.0
+        if scene.probe == "echo":
+            port = int(_line(process, name))
+            late, sender_late = drive(port, scene.connections, scene.size, scene.due, PATIENCE)
+        told: dict[str, Any] = json.loads(_line(process, name))
+    finally:
+        process.kill()
+        process.communicate()
+    work = told["chunks"] * CHUNK
+    if late is None:
+        late = told["late"]
+    return Outcome(late, work / told["cpu"], work / told["elapsed"], sender_late * 1e3)
+
+
+def _line(process: subprocess.Popen[bytes], name: str) -> bytes:
+    assert process.stdout is not None
+    if not select.select([process.stdout], [], [], PATIENCE)[0]:
+        raise WorkerError(f"{name}: silent for {PATIENCE:.0f} s")
+    line = process.stdout.readline()
+    if not line:
+        raise WorkerError(f"{name}: died with exit code {process.wait()}")
+    return line
