@@ -32,9 +32,12 @@ NAMES = (
     "recording",
     "echo",
     "micro",
+    "instructions",
+    "cost",
     "memory",
     "timeout",
     "scan",
+    "scale",
     "load",
     "stress",
 )
@@ -82,10 +85,12 @@ def run_one(name: str, opt: Options, results: Results) -> None:
     kept = results.begin(name, getattr(module, "KEEPS_ROWS", False))
     if kept:
         print(f"  ({len(kept)} rows were measured before)")
+    skips = False
     rows: list[Row] = [Row(*key, record["value"]) for key, record in kept.items()]
     try:
         for row in module.run(dataclasses.replace(opt, have=frozenset(kept))):
             if isinstance(row, Skipped):
+                skips = True
                 results.skip(name, row.what, row.why)
                 print(f"  skipped {row.what}: {row.why}", flush=True)
                 continue
@@ -96,7 +101,7 @@ def run_one(name: str, opt: Options, results: Results) -> None:
             print(f"  {verdict:6} {row.loop:9} {described(record)} ({row.note})", flush=True)
     except WorkerError as error:
         print(f"  FAILED {error}")
-    for promise, loop in unanswered(rows, promises, opt.loops):
+    for promise, loop in unanswered(rows, promises, opt.loops) if not skips else ():
         print(f"  FAILED {loop:9} {promise.name}: not measured")
         results.add(record_of(name, Row(promise.name, loop, 0.0, "not measured", promise.unit), promise, "FAILED"))
     seconds = time.perf_counter() - start

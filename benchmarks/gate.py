@@ -26,6 +26,8 @@ GATED = (
     "recording",
     "echo",
     "micro",
+    "instructions",
+    "cost",
     "memory",
 )
 

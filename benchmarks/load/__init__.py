@@ -8,8 +8,8 @@ the time at which it was *intended*, also if the loop, or the sender, got to it 
 an HdrHistogram. Beside the lateness stands what the hogs got done: a peer that answers at once and computes nothing has
 not won.
 The peers run the same program (`_asyncio.py`, `_trio.py`, `_gevent.py`, `peers/load.go`), each in a process of its own,
-one after the other within a round, in the opposite order in the next. A hog computes 20 ms at a time and lets others run
-between jobs, as one task after another does: on a loop that nothing preempts, a hog that never ended would be all.
+one after the other within a round, in the opposite order in the next. A hog computes 20 ms at a time and lets others
+run between jobs, as one task after another does: on a loop that nothing preempts, a hog that never ended would be all.
 
 No promise is made here: `latency` has those. The full matrix takes hours; it goes on where it was interrupted.
 """
