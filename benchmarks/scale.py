@@ -2,12 +2,14 @@
 
 Each cost is one thing's (a task, a switch), so that a flat line is what one hopes for. Its growth is the slope b of
 cost = a * size**b, fitted through the logarithms in each round; the rounds give the interval. A slope of 0 says that
-size costs nothing, one of 1 that each thing costs as much as there are things.
+size costs nothing, one of 1 that each thing costs as much as there are things. Tasks on the stock loop stand beside:
+what does not fit into a cache is slower there, too.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import statistics
 from collections.abc import Iterator
@@ -50,44 +52,59 @@ def measure(side: Side, axis: str, size: int) -> list[float]:
 
 
 async def many(size: int) -> list[float]:
-    """Start so many tasks, have each take some steps, and weigh them in between."""
-    steps = max(1, 20_000 // size)
+    """Start so many tasks, weigh them while they wait, and have each take some steps."""
+    steps = max(3, 20_000 // size)
     loop = asyncio.get_running_loop()
-    gate = loop.create_future()
+    gate, end = loop.create_future(), loop.create_future()
+    left, clocks = size, []
 
     async def member() -> None:
+        nonlocal left
         await gate
+        if not clocks:
+            clocks.append(now())
         for _ in range(steps):
             await asyncio.sleep(0)
+        left -= 1
+        if not left:
+            clocks.append(since(clocks[0]))
+            end.set_result(None)
 
+    gc.disable()  # a collection of a million tasks is Python's, and comes when it likes
     before, start = resident(), now()
     tasks = [asyncio.create_task(member()) for _ in range(size)]
     await asyncio.sleep(0)  # all have begun, and wait
     starting = since(start)[1]
     weight = resident() - before
     gate.set_result(None)
-    await asyncio.sleep(0)
-    start = now()
-    await asyncio.gather(*tasks)
-    return [starting / size * 1e6, since(start)[1] / (size * steps) * 1e6, weight / size / 1024]
+    await end
+    while not tasks[-1].done():
+        await asyncio.sleep(0)
+    return [starting / size * 1e6, clocks[1][1] / (size * steps) * 1e6, weight / size / 1024]
 
 
 async def parked(size: int, depth: int) -> list[float]:
-    """Let so many Gs hand over to each other in the middle of their steps, at such a depth of frames."""
+    """Let one more G than that hand over to each other in the middle of their steps, at such a depth of frames."""
     import preemptio
 
-    rounds = max(2, SWITCHES // size)
-    begun, weight = 0, 0.0
+    wanted = max(SWITCHES, 2 * size)
+    begun = switches = weight = 0
+    gate = asyncio.get_running_loop().create_future()
+    clocks: list[tuple[float, float]] = []
     before = resident()
 
     def body() -> None:
-        nonlocal begun, weight
+        nonlocal begun, switches, weight
         begun += 1
-        for turn in range(rounds):
-            preemptio.charge(1000)
-            if turn == 0 and not weight:  # every other one has parked by now
-                assert begun == size
-                weight = (resident() - before) / size / 1024
+        if begun > size:
+            weight = resident() - before  # all others are in the middle of their step, waiting
+            clocks.append(now())
+            gate.set_result(None)
+        preemptio.wait(gate)
+        while switches < wanted:
+            preemptio.charge(1000)  # its slice is used up, whatever the clock says
+            switches += 1
+        clocks.append(since(clocks[0]))
 
     def descend(left: int) -> None:
         if left > 1:
@@ -95,10 +112,8 @@ async def parked(size: int, depth: int) -> list[float]:
         else:
             body()
 
-    start = now()
-    tasks = [preemptio.go(descend, depth) for _ in range(size)]
-    await asyncio.gather(*tasks)
-    return [since(start)[1] / (size * rounds) * 1e6, weight]
+    await asyncio.gather(*[preemptio.go(descend, depth) for _ in range(size + 1)])
+    return [clocks[1][1] / wanted * 1e6, weight / size / 1024]
 
 
 def affordable(axis: str, size: int) -> str | None:
@@ -123,13 +138,21 @@ def run(opt: Options) -> Iterator[Row | Skipped]:
                     yield Skipped(f"{size} {axis}, {loop}", why)
                 elif not (opt.quick and size > 100_000):
                     possible.append(size)
-            yield from _rows(loop, axis, [_costs(loop, axis, possible) for _ in range(rounds)])
+            sides = {loop: Side("preempted", loop)}
+            if axis == "Gs":
+                sides[f"stock {loop}"] = Side("stock", loop)
+            got: dict[str, list[dict[int, list[float]]]] = {name: [] for name in sides}
+            for turn in range(rounds):
+                for name in sides if turn % 2 == 0 else reversed(sides):
+                    got[name].append(_costs(sides[name], axis, possible))
+            for name, costs in got.items():
+                yield from _rows(name, axis, costs)
 
 
-def _costs(loop: str, axis: str, sizes: list[int]) -> dict[int, list[float]]:
+def _costs(side: Side, axis: str, sizes: list[int]) -> dict[int, list[float]]:
     costs = {}
     for size in sizes:
-        worker = Worker(__name__, Side("preempted", loop))
+        worker = Worker(__name__, side)
         try:
             costs[size] = worker.measure(axis=axis, size=size)
         finally:
