@@ -100,6 +100,7 @@ def run_one(name: str, opt: Options, results: Results) -> None:
             results.add(record)
             print(f"  {verdict:6} {row.loop:9} {described(record)} ({row.note})", flush=True)
     except WorkerError as error:
+        skips = False
         print(f"  FAILED {error}")
     for promise, loop in unanswered(rows, promises, opt.loops) if not skips else ():
         print(f"  FAILED {loop:9} {promise.name}: not measured")

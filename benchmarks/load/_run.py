@@ -6,6 +6,7 @@ import dataclasses
 import json
 import select
 import subprocess
+import tempfile
 from typing import Any
 
 from benchmarks._worker import WorkerError
@@ -31,30 +32,35 @@ class Outcome:
 def run_cell(name: str, peer: Peer, scene: Scene) -> Outcome:
     """Start the peer's process, probe it and end it; raise WorkerError when it fails."""
     scene = dataclasses.replace(scene, **peer.scene)
-    process = subprocess.Popen(peer.command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    said = tempfile.TemporaryFile("w+")  # what the runtime reports about hogs is not for whoever watches a benchmark
+    process = subprocess.Popen(peer.command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said)
     try:
         assert process.stdin is not None
         process.stdin.write(json.dumps(dataclasses.asdict(scene)).encode() + b"\n")
         process.stdin.flush()
         late, sender_late = None, 0.0
         if scene.probe == "echo":
-            port = int(_line(process, name))
+            port = int(_line(process))
             late, sender_late = drive(port, scene.connections, scene.size, scene.due, PATIENCE)
-        told: dict[str, Any] = json.loads(_line(process, name))
+        told: dict[str, Any] = json.loads(_line(process))
+    except (WorkerError, OSError) as error:
+        said.seek(0)
+        raise WorkerError(f"{name}: {error}\n{said.read()[-2000:]}") from None
     finally:
         process.kill()
         process.communicate()
+        said.close()
     work = told["chunks"] * CHUNK
     if late is None:
         late = told["late"]
     return Outcome(late, work / told["cpu"], work / told["elapsed"], sender_late * 1e3)
 
 
-def _line(process: subprocess.Popen[bytes], name: str) -> bytes:
+def _line(process: subprocess.Popen[bytes]) -> bytes:
     assert process.stdout is not None
     if not select.select([process.stdout], [], [], PATIENCE)[0]:
-        raise WorkerError(f"{name}: silent for {PATIENCE:.0f} s")
+        raise WorkerError(f"silent for {PATIENCE:.0f} s")
     line = process.stdout.readline()
     if not line:
-        raise WorkerError(f"{name}: died with exit code {process.wait()}")
+        raise WorkerError(f"died with exit code {process.wait()}")
     return line
