@@ -42,6 +42,8 @@ def run(opt: Options) -> Iterator[Row | Skipped]:
     for group in _matrix.groups(opt):
         wanted = [name for name in group.peers if name in usable and (group.name, name) not in opt.have]
         scene = _matrix.scene(group, opt, counts)
+        if wanted:
+            print(f"  {group.name}: {len(wanted)} peers in {rounds} rounds ...", flush=True)
         got: dict[str, list[_run.Outcome]] = {name: [] for name in wanted}
         for turn in range(rounds):
             for name in wanted if turn % 2 == 0 else reversed(wanted):

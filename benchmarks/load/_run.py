@@ -32,28 +32,32 @@ class Outcome:
 def run_cell(name: str, peer: Peer, scene: Scene) -> Outcome:
     """Start the peer's process, probe it and end it; raise WorkerError when it fails."""
     scene = dataclasses.replace(scene, **peer.scene)
-    said = tempfile.TemporaryFile("w+")  # what the runtime reports about hogs is not for whoever watches a benchmark
-    process = subprocess.Popen(peer.command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said)
-    try:
-        assert process.stdin is not None
-        process.stdin.write(json.dumps(dataclasses.asdict(scene)).encode() + b"\n")
-        process.stdin.flush()
-        late, sender_late = None, 0.0
-        if scene.probe == "echo":
-            port = int(_line(process))
-            late, sender_late = drive(port, scene.connections, scene.size, scene.due, PATIENCE)
-        told: dict[str, Any] = json.loads(_line(process))
-    except (WorkerError, OSError) as error:
-        said.seek(0)
-        raise WorkerError(f"{name}: {error}\n{said.read()[-2000:]}") from None
-    finally:
-        process.kill()
-        process.communicate()
-        said.close()
+    # what the runtime reports about hogs is not for whoever watches a benchmark, unless it explains a failure
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen(peer.command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said)
+        try:
+            late, sender_late, told = _play(process, scene)
+        except (WorkerError, OSError) as error:
+            said.seek(0)
+            raise WorkerError(f"{name}: {error}\n{said.read()[-2000:]}") from None
+        finally:
+            process.kill()
+            process.communicate()
     work = told["chunks"] * CHUNK
-    if late is None:
-        late = told["late"]
     return Outcome(late, work / told["cpu"], work / told["elapsed"], sender_late * 1e3)
+
+
+def _play(process: subprocess.Popen[bytes], scene: Scene) -> tuple[list[float], float, dict[str, Any]]:
+    """Send the scene, be its client if it has one, and return the latencies, the sender's own and the answer."""
+    assert process.stdin is not None
+    process.stdin.write(json.dumps(dataclasses.asdict(scene)).encode() + b"\n")
+    process.stdin.flush()
+    if scene.probe == "echo":
+        port = int(_line(process))
+        late, sender_late = drive(port, scene.connections, scene.size, scene.due, PATIENCE)
+        return late, sender_late, json.loads(_line(process))
+    told = json.loads(_line(process))
+    return told["late"], 0.0, told
 
 
 def _line(process: subprocess.Popen[bytes]) -> bytes:
