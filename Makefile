@@ -4,7 +4,8 @@
 #   make test-services   the tests that need a database: starts a PostgreSQL of its own
 #   make fault-injection   all tests with a preemption at every safe point, then at a share of them drawn by a seed
 #   make demo     watch a CPU-bound task being preempted
-#   make bench    the benchmarks, in their short form
+#   make bench    the benchmarks, in their short form     (ARGS='--json FILE' keeps the figures)
+#   make bench-gate   fail if a ratio that is promised is missed by more than the measurement can err
 #   make stress   the stress run
 #   make clean    remove environments and caches
 
@@ -17,7 +18,7 @@ PYTHON ?= $(shell for python in $(CANDIDATES); do \
               $$python -c '$(NEW_ENOUGH)' >/dev/null 2>&1 && echo $$python && break; done)
 RUN_ALL = $(or $(PYTHON),$(error no CPython >= 3.11 found; type: make $@ PYTHON=/path/to/python3)) tests/run_all.py
 
-.PHONY: test test-services fault-injection demo bench stress clean
+.PHONY: test test-services fault-injection demo bench bench-gate stress clean
 
 test:
 	@$(RUN_ALL) $(ARGS)
@@ -33,6 +34,9 @@ demo:
 
 bench:
 	@python=$$($(RUN_ALL) --environment) && exec "$$python" -m benchmarks --quick $(ARGS)
+
+bench-gate:
+	@python=$$($(RUN_ALL) --environment) && exec "$$python" -m benchmarks.gate --quick $(ARGS)
 
 stress:
 	@python=$$($(RUN_ALL) --environment) && exec "$$python" -m benchmarks.stress $(ARGS)

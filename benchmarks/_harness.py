@@ -7,16 +7,17 @@ What does not work:
   - both sides in one process: the second loop class un-specialises the bytecode that asyncio's base
     classes share with the first, and a timer left armed slows the side that never asked for one.
 What we do: a process per side, kept open for one round; the rounds' sides run in turns A B, B A, A B, ...
-(a linear drift cancels); the ratio is taken turn by turn and its median over all rounds is judged.
+(a linear drift cancels); the ratio is taken turn by turn and its median over all rounds is judged, with the
+interval that the turns give it (`_stats.py`).
 """
 
 from __future__ import annotations
 
 import dataclasses
-import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
+from benchmarks._stats import Estimate, median_of
 from benchmarks._work import Spent
 from benchmarks._worker import Side, Worker
 
@@ -42,9 +43,18 @@ class Row:
 
     name: str
     loop: str
-    value: float
+    value: float  # an Estimate where there is an interval
     note: str = ""
     unit: str = "x"
+    data: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # what plots need besides; it is JSON
+
+
+@dataclasses.dataclass(frozen=True)
+class Skipped:
+    """What a benchmark leaves out here. It may yield this among its rows."""
+
+    what: str
+    why: str  # with what to install
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +64,7 @@ class Options:
     quick: bool = False
     loops: tuple[str, ...] = ("asyncio", "uvloop")
     rounds: int = 5
+    have: frozenset[tuple[str, str]] = frozenset()  # names and loops of kept rows, for a benchmark with KEEPS_ROWS
 
     def scale(self, full: float, quick: float) -> float:
         """Choose a size: the full one, or the one for --quick."""
@@ -91,23 +102,22 @@ def interleaved(
     return values
 
 
-def ratio(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float, str]:
-    """Return the median of the turns' ratios, and a note with their quartiles."""
+def ratio(ours: Sequence[float], theirs: Sequence[float]) -> tuple[Estimate, str]:
+    """Return the median of the turns' ratios with its interval, and a note with how many there are."""
     ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
-    low, high = percentile(ratios, 0.25), percentile(ratios, 0.75)
-    return statistics.median(ratios), f"quartiles {low:.3f}-{high:.3f} of {len(ratios)}"
+    return median_of(ratios), f"{len(ratios)} turns"
 
 
-def cost_ratio(ours: Sequence[Spent], theirs: Sequence[Spent]) -> tuple[float, str]:
+def cost_ratio(ours: Sequence[Spent], theirs: Sequence[Spent]) -> tuple[Estimate, str]:
     """Return the ratio of the CPU time that two sides spent; the note has the wall clock's ratio.
 
     CPU time counts the ticks, their switches and every thread, and does not count what other processes
     took: here its ratios scatter a third as much as the wall clock's, around the same median. What it cannot see
     is a loop that idles while a task is ready, hence the second figure.
     """
-    value, quartiles = ratio([cpu for _, cpu in ours], [cpu for _, cpu in theirs])
+    value, turns = ratio([cpu for _, cpu in ours], [cpu for _, cpu in theirs])
     wall, _ = ratio([wall for wall, _ in ours], [wall for wall, _ in theirs])
-    return value, f"wall {wall:.3f}, {quartiles}"
+    return value, f"wall {wall:.3f}, {turns}"
 
 
 def percentile(values: Sequence[float], q: float) -> float:
@@ -116,12 +126,20 @@ def percentile(values: Sequence[float], q: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * q))]
 
 
-def judge(row: Row, promises: Sequence[Promise]) -> tuple[Promise | None, bool | None]:
-    """Find the promise that a row answers to, and whether it is kept."""
+def judge(row: Row, promises: Sequence[Promise]) -> tuple[Promise | None, str]:
+    """Find the promise that a row answers to, and the verdict.
+
+    A bound inside the figure's interval is `unsure`, neither kept nor missed: more rounds would tell.
+    """
     for promise in promises:
         if promise.name == row.name and row.loop in promise.loops:
-            return promise, promise.is_kept(row.value)
-    return None, None
+            if promise.is_kept(row.value):
+                return promise, "ok"
+            at_best = row.value
+            if isinstance(row.value, Estimate):
+                at_best = row.value.low if promise.direction == "<=" else row.value.high
+            return promise, "unsure" if promise.is_kept(at_best) else "MISSED"
+    return None, ""
 
 
 def unanswered(rows: Sequence[Row], promises: Sequence[Promise], loops: Sequence[str]) -> Iterator[tuple[Promise, str]]:

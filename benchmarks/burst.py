@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 from benchmarks import latency
 from benchmarks._harness import Options, Promise, Row, interleaved
+from benchmarks._stats import median_of
 from benchmarks._work import units_in
 from benchmarks._worker import Side
 
@@ -31,4 +32,4 @@ def run(opt: Options) -> Iterator[Row]:
         longest = [max(late - off for late, off in samples) * 1e3 for samples in rounds]
         wall = statistics.median(max(late for late, _ in samples) for samples in rounds) * 1e3
         note = f"wall {wall:.1f}, least {min(longest):.1f}, worst {max(longest):.1f} of {len(longest)} bursts"
-        yield Row(PROMISES[0].name, loop, statistics.median(longest), note, "ms")
+        yield Row(PROMISES[0].name, loop, median_of(longest), note, "ms")

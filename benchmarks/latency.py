@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from benchmarks._harness import Options, Promise, Row, interleaved, percentile
+from benchmarks._stats import median_of
 from benchmarks._work import Late, hog, spin, tick, units_in
 from benchmarks._worker import Side
 
@@ -105,6 +106,6 @@ def rows(loop: str, hogs: int, rounds: list[list[Late]]) -> Iterator[Row]:
     count, left = sum(map(len, everything)), sum(map(len, used))
     worst = max(map(max, used)) * SLICE * 1e3
     for name, q in (("p50", 0.5), ("p99", 0.99)):
-        value, raw = (statistics.median(percentile(late, q) for late in of) for of in (used, everything))
+        value, raw = (median_of([percentile(late, q) for late in of]) for of in (used, everything))
         note = f"max {worst:.1f} ms, n {left}" + (f", with {count - left} disturbed {raw:.2f}" if left < count else "")
         yield Row(f"{name}, {hogs} hogs", loop, value, note, "slices")

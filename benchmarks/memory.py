@@ -14,6 +14,7 @@ import statistics
 from collections.abc import Iterator
 
 from benchmarks._harness import Options, Promise, Row, interleaved, ratio
+from benchmarks._stats import median_of
 from benchmarks._work import unit
 from benchmarks._worker import Side
 
@@ -93,4 +94,4 @@ def run(opt: Options) -> Iterator[Row]:
         del sides["stock"]
         kilobytes = [b / 1024 for b in interleaved(__name__, sides, params, opt.rounds, turns=1, warm=0)["ours"]]
         note = f"{min(kilobytes):.1f}-{max(kilobytes):.1f} in {len(kilobytes)} processes of {params['count']} Gs"
-        yield Row(PROMISES[1].name, loop, statistics.median(kilobytes), note, "KB")
+        yield Row(PROMISES[1].name, loop, median_of(kilobytes), note, "KB")

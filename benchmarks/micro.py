@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from benchmarks._harness import Options, Promise, Row, cost_ratio, interleaved, percentile
+from benchmarks._stats import median_of
 from benchmarks._work import Spent, now, since
 from benchmarks._worker import Side
 
@@ -83,7 +84,7 @@ def run(opt: Options) -> Iterator[Row]:
         medians = [statistics.median(batches) for batches in rounds]
         every = [ns for batches in rounds for ns in batches]
         note = f"p1 {percentile(every, 0.01):.0f}, p99 {percentile(every, 0.99):.0f} of {len(every)} batches"
-        yield Row(PROMISES[0].name, loop, statistics.median(medians), note, "ns")
+        yield Row(PROMISES[0].name, loop, median_of(medians), note, "ns")
 
         params = {"what": "go", "count": int(opt.scale(10_000, 4_000))}
         us = interleaved(__name__, {"ours": ours, "stock": stock}, params, opt.rounds, turns=3 if opt.quick else 7)

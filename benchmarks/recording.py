@@ -11,6 +11,7 @@ import statistics
 from collections.abc import Iterator
 
 from benchmarks._harness import Options, Promise, Row, interleaved
+from benchmarks._stats import median_of
 from benchmarks._worker import Side
 from benchmarks.step import steps_of
 
@@ -43,7 +44,7 @@ def run(opt: Options) -> Iterator[Row]:
             sides = {"preempted": Side("preempted", loop)}
             found = interleaved(__name__, sides, {"tasks": tasks, "steps": steps}, opt.rounds)["preempted"]
             more = [(with_it - without) / 1000 for without, with_it in found]
-            ratio = statistics.median(with_it / without for without, with_it in found)
+            ratio = median_of([with_it / without for without, with_it in found])
             plain = statistics.median(each for each, _ in found)
             note = f"{statistics.median(more):.2f} us more than {plain / 1000:.2f} us"
             yield Row(f"a recorded step, {tasks} tasks", loop, ratio, note, "x not recorded")

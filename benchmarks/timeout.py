@@ -7,11 +7,11 @@ await - but its timer must fire on time beside a hog, so the code must not get p
 from __future__ import annotations
 
 import asyncio
-import statistics
 import time
 from collections.abc import Iterator
 
 from benchmarks._harness import Options, Promise, Row, interleaved
+from benchmarks._stats import median_of
 from benchmarks._work import spin, unit, units_in
 from benchmarks._worker import Side
 
@@ -72,7 +72,7 @@ def run(opt: Options) -> Iterator[Row]:
         params = {"what": "pure", "units": units_in(10 * LIMIT)}
         took = interleaved(__name__, sides, params, opt.rounds, turns, warm=0)["ours"]
         note = f"worst {max(took):.4f} of {len(took)}"
-        yield Row(PROMISES[0].name, loop, statistics.median(took), note, "s")
+        yield Row(PROMISES[0].name, loop, median_of(took), note, "s")
 
         params = {"what": "awaits", "units": units_in(0.03)}
         late = interleaved(__name__, sides, params, opt.rounds, turns, warm=0)["ours"]

@@ -31,7 +31,7 @@ from typing import TextIO
 
 ROOT = Path(__file__).resolve().parents[1]
 OLDEST = (3, 11)
-EXTRAS = ".[all,test]"
+EXTRAS = ".[all,bench,test]"
 
 
 class On(enum.Enum):
@@ -69,7 +69,7 @@ STEPS = (
     Step("loops", f"-m pytest {LOOPS}"),
     Step("monitor", "-m pytest tests/monitor"),
     Step("page", "-m pytest tests/page", On.ENDS),
-    Step("surface", "-m pytest tests/cli tests/docs tests/examples tests/meta", On.ENDS),
+    Step("surface", "-m pytest tests/benchmarks tests/cli tests/docs tests/examples tests/meta", On.ENDS),
     Step("scan", "-m pytest tests/scan"),  # walks the heap: in a process that has little on it it takes less time
     Step("asyncio-debug", f"-m pytest {LOOPS} -m loop", On.OLDEST, environ={"PYTHONASYNCIODEBUG": "1"}),
 )

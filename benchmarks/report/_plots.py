@@ -1,0 +1,290 @@
+"""The plots, drawn by matplotlib as SVG with text as text. Each gets the results and returns a figure."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from benchmarks.load._samples import Samples
+from benchmarks.report._sections import Record, number, of
+from benchmarks.report._theme import LIGHT, named
+
+STYLES: dict[str, tuple[str, str, float]] = {
+    "preemptio, asyncio, 5 ms": ("blue", "-", 2.6),
+    "preemptio, uvloop, 5 ms": ("teal", "-", 2.6),
+    "preemptio, asyncio, 1 ms": ("blue", "--", 2.0),
+    "asyncio": ("red", "-", 1.6),
+    "uvloop": ("amber", "-", 1.6),
+    "sleep(0) each ms": ("purple", "-", 1.6),
+    "gevent": ("pink", "-", 1.6),
+    "to_thread": ("red", "--", 1.6),
+    "thread pool, 0.5 ms switch": ("amber", "--", 1.6),
+    "process pool": ("purple", "--", 1.6),
+    "trio, to_thread": ("pink", "--", 1.6),
+    "Go": ("grey", "-", 2.2),
+}
+"""A peer has the same colour and line in every plot: its colour, dashes and width."""
+
+ON_THE_LOOP = ("preemptio, asyncio, 5 ms", "preemptio, uvloop, 5 ms", "asyncio", "uvloop", "sleep(0) each ms", "gevent")
+ELSEWHERE = (
+    "preemptio, asyncio, 5 ms",
+    "to_thread",
+    "thread pool, 0.5 ms switch",
+    "process pool",
+    "trio, to_thread",
+    "Go",
+)
+
+
+def draw_all(data: Mapping[str, Any]) -> dict[str, str]:
+    """Return each plot that the results suffice for, as SVG."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    import matplotlib.pyplot as plt
+
+    settings = {
+        "svg.fonttype": "none",
+        "svg.hashsalt": "benchmarks",
+        "font.family": "sans-serif",
+        "font.sans-serif": ["DejaVu Sans"],
+        "font.size": 10,
+        "text.color": LIGHT["ink"],
+        "axes.labelcolor": LIGHT["soft"],
+        "axes.edgecolor": LIGHT["grey"],
+        "axes.titlecolor": LIGHT["ink"],
+        "axes.titlesize": 11,
+        "axes.titleweight": "semibold",
+        "axes.titlelocation": "left",
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "grid.color": LIGHT["grid"],
+        "xtick.color": LIGHT["soft"],
+        "ytick.color": LIGHT["soft"],
+        "figure.facecolor": "none",
+        "axes.facecolor": "none",
+        "savefig.facecolor": "none",
+        "legend.frameon": False,
+        "legend.fontsize": 9,
+    }
+    made = {}
+    with mpl.rc_context(settings):
+        for name, plot in PLOTS.items():
+            figure = plot(data)
+            if figure is None:
+                continue
+            buffer = io.StringIO()
+            figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+            plt.close(figure)
+            made[name] = _fonts(named(buffer.getvalue()))
+    return made
+
+
+def _fonts(svg: str) -> str:
+    """Let the text have the reader's own font, and end the lines without blanks."""
+    svg = re.sub(r"'DejaVu Sans'", "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial", svg)
+    return re.sub(r"[ \t]+$", "", svg, flags=re.MULTILINE)
+
+
+def tail_plot(probe: str) -> Callable[[Mapping[str, Any]], Any]:
+    """Return the plot of a probe's distributions beside eight hogs: on the loop to the left, elsewhere to the right."""
+
+    def plot(data: Mapping[str, Any]) -> Any:
+        import matplotlib.pyplot as plt
+
+        records = {
+            r["loop"]: r
+            for r in of(data, "load")
+            if (r["data"]["probe"], r["data"]["hogs"], r["data"]["kind"]) == (probe, 8, "calls")
+        }
+        if not records:
+            return None
+        figure, panels = plt.subplots(1, 2, figsize=(10, 4.6), sharex=True, sharey=True, layout="constrained")
+        for axes, title, names in zip(
+            panels, ("Computing on the loop", "Computing elsewhere, and Go"), (ON_THE_LOOP, ELSEWHERE), strict=True
+        ):
+            for name in names:
+                if name in records:
+                    _tail(axes, name, records[name])
+            axes.set(title=title, xscale="log", yscale="log", ylim=(8e-4, 1.15), xlabel="later than, ms")
+            axes.set_yticks([1, 0.1, 0.01, 0.001], ["100 %", "10 %", "1 %", "0.1 %"])
+            axes.minorticks_off()
+            _plain_ticks(axes.xaxis)
+            axes.legend(loc="lower left", handlelength=2.4)
+        panels[0].set_ylabel("share of timers" if probe == "sleep" else "share of requests")
+        return figure
+
+    return plot
+
+
+def _tail(axes: Any, name: str, record: Record) -> None:
+    """Draw one distribution: the share of the samples that was greater."""
+    colour, dashes, width = STYLES[name]
+    points = [(ms, share) for ms, share in Samples(record["data"]["hdr"]).curve() if share > 0]
+    axes.step(
+        [points[0][0], *(ms for ms, _ in points)],
+        [1.0, *(share for _, share in points)],
+        where="post",
+        color=LIGHT[colour],
+        linestyle=dashes,
+        linewidth=width,
+        label=name,
+    )
+
+
+def _plain_ticks(axis: Any) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(base=10, numticks=12))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def heat_plot(data: Mapping[str, Any]) -> Any:
+    """Plot the 99th percentile over slices and hogs, a panel for each loop that has them."""
+    import matplotlib.pyplot as plt
+    from matplotlib.colors import LogNorm
+
+    cells = [
+        r
+        for r in of(data, "load")
+        if r["data"]["probe"] == "sleep" and r["data"]["slice_ms"] and (r["data"]["kind"] == "calls")
+    ]
+    families = [f for f in dict.fromkeys(r["data"]["family"] for r in cells) if _is_grid(cells, f)]
+    if not families:
+        return None
+    figure, panels = plt.subplots(1, len(families), figsize=(10, 3.6), squeeze=False, layout="constrained")
+    norm = LogNorm(min(r["value"] for r in cells), max(r["value"] for r in cells))
+    for axes, family in zip(panels[0], families, strict=True):
+        mine = [r for r in cells if r["data"]["family"] == family]
+        slices, hogs = _axes_of(mine)
+        for r in mine:
+            x, y = hogs.index(r["data"]["hogs"]), slices.index(r["data"]["slice_ms"])
+            shade = 0.12 + 0.88 * float(norm(r["value"]))
+            axes.add_patch(plt.Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, facecolor=_mix(shade), linewidth=0))
+            ink = "#fefefe" if shade > 0.5 else "#1f2329"  # no colours of the theme: a cell is the same on both papers
+            axes.text(x, y, number(r["value"]), ha="center", va="center", color=ink, fontsize=11)
+        axes.set(
+            title=family, xlabel="tasks that compute", xlim=(-0.5, len(hogs) - 0.5), ylim=(-0.5, len(slices) - 0.5)
+        )
+        axes.set_xticks(range(len(hogs)), [str(count) for count in hogs])
+        axes.set_yticks(range(len(slices)), [f"{ms:g} ms" for ms in slices])
+        axes.tick_params(length=0)
+        axes.grid(visible=False)
+        for side in axes.spines.values():
+            side.set_visible(False)
+    panels[0][0].set_ylabel("slice")
+    return figure
+
+
+def _axes_of(records: Sequence[Record]) -> tuple[list[float], list[int]]:
+    return sorted({r["data"]["slice_ms"] for r in records}), sorted({r["data"]["hogs"] for r in records})
+
+
+def _is_grid(cells: Sequence[Record], family: str) -> bool:
+    mine = [r for r in cells if r["data"]["family"] == family]
+    slices, hogs = _axes_of(mine)
+    return len(hogs) > 1 and len(mine) == len(slices) * len(hogs)
+
+
+def _mix(shade: float) -> str:
+    """Return a blue between pale and deep."""
+    pale, deep = (222, 235, 251), (12, 52, 117)
+    return "#{:02x}{:02x}{:02x}".format(*(round(a + (b - a) * shade) for a, b in zip(pale, deep, strict=True)))
+
+
+def promises_plot(data: Mapping[str, Any]) -> Any:
+    """Plot each promised figure with its interval, as a multiple of its bound; what is beyond 1 is missed."""
+    import matplotlib.pyplot as plt
+
+    records = [
+        r for r in data["results"] if r["verdict"] not in ("", "FAILED") and r["low"] is not None and r["value"] > 0
+    ]
+    if not records:
+        return None
+    figure, axes = plt.subplots(figsize=(10, 0.9 + 0.23 * len(records)), layout="constrained")
+    colours = {"ok": "teal", "unsure": "amber", "MISSED": "red"}
+    for y, r in enumerate(reversed(records)):
+        low, middle, high = sorted(_against(r["bound"], r[key]) for key in ("low", "value", "high"))
+        colour = LIGHT[colours[r["verdict"]]]
+        axes.plot([low, high], [y, y], color=colour, linewidth=2, solid_capstyle="round")
+        axes.plot([middle], [y], "o", color=colour, markersize=5)
+    axes.axvline(1, color=LIGHT["ink"], linewidth=1)
+    labels = [f"{r['benchmark']}: {r['name']}, {r['loop']}" for r in reversed(records)]
+    axes.set_yticks(range(len(records)), labels, fontsize=8.5)
+    axes.set(
+        xscale="log", ylim=(-0.7, len(records) - 0.3), xlabel="cost as a multiple of what is promised: 1 is the bound"
+    )
+    _plain_ticks(axes.xaxis)
+    ticks = [t for t in (0.1, 0.2, 0.5, 1, 2, 5, 10) if axes.get_xlim()[0] <= t <= axes.get_xlim()[1]]
+    axes.set_xticks(ticks, [f"{t:g}" for t in ticks])
+    axes.minorticks_off()
+    return figure
+
+
+def _against(bound: str, value: float) -> float:
+    """Return a figure as a multiple of its bound, above 1 if it is beyond it."""
+    direction, number_ = bound.split()
+    return value / float(number_) if direction == "<=" else float(number_) / value
+
+
+PANELS = (
+    ("Gs", ("start", "step"), "us", "microseconds a task"),
+    ("parked Gs", ("switch",), "us", "microseconds a switch"),
+    ("frames deep", ("switch",), "us", "microseconds a switch"),
+    ("frames deep", ("memory",), "KB", "KB a preempted G"),
+)
+
+
+def scale_plot(data: Mapping[str, Any]) -> Any:
+    """Plot each cost over the size, with the fitted line."""
+    import matplotlib.pyplot as plt
+
+    records = [r for r in of(data, "scale") if "size" in r.get("data", {})]
+    if not records:
+        return None
+    figure, panels = plt.subplots(2, 2, figsize=(10, 7.2), layout="constrained")
+    colours = {"asyncio": "blue", "uvloop": "teal", "stock asyncio": "red", "stock uvloop": "amber"}
+    for axes, (axis, costs, _unit, label) in zip(panels.flat, PANELS, strict=True):
+        for loop, cost, points in _series(records, axis, costs):
+            sizes, values = [r["data"]["size"] for r in points], [r["value"] for r in points]
+            line = "-" if cost != "start" else "--"
+            name = loop if loop.startswith("stock") else f"preemptio, {loop}"
+            axes.fill_between(
+                sizes, [r["low"] for r in points], [r["high"] for r in points], color=LIGHT[colours[loop]], alpha=0.15,
+                linewidth=0,
+            )  # fmt: skip
+            axes.plot(
+                sizes, values, line, color=LIGHT[colours[loop]], marker="o", markersize=4, linewidth=1.8,
+                label=f"{cost}: {name}" if len(costs) > 1 else name,
+            )  # fmt: skip
+        axes.set(title=f"{' and '.join(costs)} over {axis}", xscale="log", yscale="log", xlabel=axis, ylabel=label)
+        low, high = axes.get_ylim()
+        axes.set_ylim(min(low, 0.5 * low), max(high, 10 * low))
+        axes.minorticks_off()
+        _plain_ticks(axes.xaxis)
+        _plain_ticks(axes.yaxis)
+        axes.legend(loc="best")
+    return figure
+
+
+def _series(records: Sequence[Record], axis: str, costs: Sequence[str]) -> Iterator[tuple[str, str, list[Record]]]:
+    for cost in costs:
+        for loop in dict.fromkeys(r["loop"] for r in records):
+            points = [r for r in records if (r["loop"], r["data"]["axis"], r["data"]["cost"]) == (loop, axis, cost)]
+            points = [r for r in points if r["value"] > 0]
+            if points:
+                yield loop, cost, sorted(points, key=lambda r: r["data"]["size"])
+
+
+PLOTS: dict[str, Callable[[Mapping[str, Any]], Any]] = {
+    "sleep": tail_plot("sleep"),
+    "echo": tail_plot("echo"),
+    "heat": heat_plot,
+    "promises": promises_plot,
+    "scale": scale_plot,
+}

@@ -1,0 +1,199 @@
+"""The command: it goes on where it was, refuses figures that do not mix, compares, and gates."""
+
+import json
+import sys
+import types
+
+import pytest
+
+from benchmarks import __main__ as command, _machine, gate
+from benchmarks._harness import Options, Promise, Row, Skipped
+from benchmarks._results import ResultsError
+from benchmarks._stats import Estimate
+from benchmarks._worker import WorkerError
+
+OPT = Options(quick=True, loops=("asyncio",), rounds=2)
+
+
+@pytest.fixture(autouse=True)
+def machine(monkeypatch):
+    """A machine that does not change, and is described at once."""
+    about = {"system": "Linux", "cpu": "one", "cpus": 2, "python": "3.13.0", "versions": {}, "code": "aa"}
+    monkeypatch.setattr(_machine, "describe", lambda: about)
+    return about
+
+
+@pytest.fixture
+def benchmark(monkeypatch):
+    """Return a function that makes a benchmark of some rows; an exception among them is raised there."""
+
+    def make(name, rows, promises=(), **attributes):
+        module = types.ModuleType(f"benchmarks.{name}", f"What {name} costs.")
+        module.PROMISES = promises
+        module.asked = []
+
+        def run(opt):
+            module.asked.append(opt.have)
+            for row in rows:
+                if isinstance(row, BaseException):
+                    raise row
+                if not (isinstance(row, Row) and (row.name, row.loop) in opt.have):
+                    yield row
+
+        module.run = run
+        for key, value in attributes.items():
+            setattr(module, key, value)
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+        return module
+
+    return make
+
+
+def row(name, value=1.0, low=0.9, high=1.1):
+    return Row(name, "asyncio", Estimate(value, low, high), "note", "x stock")
+
+
+def names_in(path):
+    return [(record["benchmark"], record["name"]) for record in json.loads(path.read_text())["results"]]
+
+
+def test_interrupted_run_goes_on(benchmark, tmp_path):
+    """What was done is not measured again; what had begun is, from its beginning."""
+    path = tmp_path / "out.json"
+    first = benchmark("first", [row("a")])
+    benchmark("second", [row("b"), KeyboardInterrupt()])
+    with pytest.raises(KeyboardInterrupt):
+        command.measure(["first", "second"], OPT, str(path))
+    assert names_in(path) == [("first", "a"), ("second", "b")]
+    second = benchmark("second", [row("b", 5.0), row("c")])
+    results = command.measure(["first", "second"], OPT, str(path))
+    assert names_in(path) == [("first", "a"), ("second", "b"), ("second", "c")]
+    assert (len(first.asked), second.asked) == (1, [frozenset()])
+    assert results.of(["second"])[0]["value"] == 5.0
+    assert set(results.data["done"]) == {"first", "second"}
+    assert len(results.data["done"]["first"]["load"]) == 2
+
+
+def test_rows_that_stand_for_themselves_are_kept(benchmark, tmp_path):
+    """A long benchmark goes on in its middle, and a promise whose row was kept is answered."""
+    path = tmp_path / "out.json"
+    promises = (Promise("a", "<=", 1.0, "x stock", ("asyncio",)),)
+    benchmark("long", [row("a"), KeyboardInterrupt()], promises, KEEPS_ROWS=True)
+    with pytest.raises(KeyboardInterrupt):
+        command.measure(["long"], OPT, str(path))
+    module = benchmark("long", [row("a", 7.0), row("b")], promises, KEEPS_ROWS=True)
+    results = command.measure(["long"], OPT, str(path))
+    assert module.asked == [frozenset({("a", "asyncio")})]
+    assert [(r["name"], r["value"], r["verdict"]) for r in results.of(["long"])] == [("a", 1.0, "ok"), ("b", 1.0, "")]
+
+
+@pytest.mark.parametrize(("key", "value"), [("code", "bb"), ("python", "3.12.0"), ("cpu", "another")])
+def test_stale_file_is_refused(benchmark, tmp_path, machine, key, value):
+    """With what differs, and what to type."""
+    path = tmp_path / "out.json"
+    benchmark("first", [row("a")])
+    command.measure(["first"], OPT, str(path))
+    before = path.read_bytes()
+    old, machine[key] = machine[key], value
+    with pytest.raises(ResultsError) as refused:
+        command.measure(["first"], OPT, str(path))
+    assert f"{key}: {old} there, {value} now" in str(refused.value)
+    assert f"rm {path}" in str(refused.value)
+    assert path.read_bytes() == before
+
+
+def test_other_options_are_refused(benchmark, tmp_path):
+    """Quick figures do not stand beside full ones."""
+    path = tmp_path / "out.json"
+    benchmark("first", [row("a")])
+    command.measure(["first"], OPT, str(path))
+    with pytest.raises(ResultsError, match="option quick: True there, False now"):
+        command.measure(["first"], Options(quick=False, loops=("asyncio",), rounds=2), str(path))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--compare", "missing.json"], "missing.json: No such file or directory. Measure first: python -m benchmarks"),
+        (["--compare", "no.json"], "is not JSON"),
+        (["--compare", "old.json"], "format 2"),
+        (["--json", "nowhere/out.json"], "mkdir -p nowhere"),
+        (["--loops", "twisted"], "'twisted' is not a base loop"),
+        (["--rounds", "0"], "at least 1"),
+        (["--only", "nothing"], "invalid choice"),
+    ],
+)
+def test_bad_input_is_answered(tmp_path, monkeypatch, capsys, arguments, said):
+    """With status 2 and what to type."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "no.json").write_text("{")
+    (tmp_path / "old.json").write_text('{"machine": {}}')
+    with pytest.raises(SystemExit) as ended:
+        command.main(arguments)
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_skipped_and_failed_are_recorded(benchmark, tmp_path):
+    """A benchmark that died does not look like one that passed."""
+    promises = (Promise("a", "<=", 1.0, "x stock", ("asyncio",)), Promise("b", "<=", 1.0, "x stock", ("asyncio",)))
+    benchmark("first", [Skipped("go", "no toolchain"), row("a"), WorkerError("hung")], promises)
+    data = command.measure(["first"], OPT, str(tmp_path / "out.json")).data
+    assert data["skipped"] == [{"benchmark": "first", "what": "go", "why": "no toolchain"}]
+    assert [(r["name"], r["verdict"]) for r in data["results"]] == [("a", "ok"), ("b", "FAILED")]
+
+
+def test_compare_finds_what_changed(benchmark, tmp_path, capsys, monkeypatch):
+    """Beyond both intervals, and no sooner."""
+    monkeypatch.setattr(command, "NAMES", ("first",))
+    benchmark("first", [row("a", 1.0, 0.9, 1.1), row("b", 1.0, 0.9, 1.1), Row("c", "asyncio", 1.0)])
+    command.measure(["first"], OPT, str(tmp_path / "old.json"))
+    benchmark("first", [row("a", 1.3, 1.2, 1.4), row("b", 1.1, 1.05, 1.2), Row("c", "asyncio", 9.0), row("d")])
+    monkeypatch.setattr(command, "options_of", lambda *_: OPT)
+    old, new = str(tmp_path / "old.json"), str(tmp_path / "new.json")
+    assert command.main(["--json", new, "--compare", old]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "  changed first, a, asyncio: 1 [0.9, 1.1] -> 1.3 [1.2, 1.4] x stock +30.0%" in lines
+    assert "  same    first, b, asyncio: 1 [0.9, 1.1] -> 1.1 [1.05, 1.2] x stock +10.0%" in lines
+    assert "1 of 2 figures changed beyond their intervals; 1 have none" in lines
+    assert "1 figures are in one of the files only" in lines
+
+
+BOUND = (Promise("a", "<=", 1.0, "x stock", ("asyncio",)),)
+
+
+@pytest.mark.parametrize(
+    ("value", "code", "said"),
+    [
+        (row("a", 1.0, 0.9, 1.1), 0, "1 promises, 0 broken, 0 too close to tell"),
+        (row("a", 1.1, 0.9, 1.2), 0, "1 promises, 0 broken, 1 too close to tell"),
+        (row("a", 1.2, 1.1, 1.3), 1, "MISSED: first, asyncio, a: 1.200 [1.100, 1.300] x stock <= 1"),
+        (WorkerError("hung"), 1, "FAILED: first, asyncio, a"),
+    ],
+)
+def test_gate(benchmark, tmp_path, capsys, monkeypatch, value, code, said):
+    """It fails for a promise that was missed beyond its interval or not measured, and for no other."""
+    monkeypatch.setattr(gate, "GATED", ("first",))
+    monkeypatch.setattr(gate, "options_of", lambda *_: OPT)
+    benchmark("first", [value], BOUND)
+    path = str(tmp_path / "out.json")
+    assert gate.main(["--json", path]) == code
+    assert said in capsys.readouterr().out
+    assert gate.main(["--from", path]) == code
+
+
+def test_gate_fails_for_a_benchmark_that_was_not_run(benchmark, tmp_path, capsys, monkeypatch):
+    """A file with half of the figures passes no gate."""
+    monkeypatch.setattr(gate, "GATED", ("first", "second"))
+    benchmark("first", [row("a", 0.9)], BOUND)
+    command.measure(["first"], OPT, str(tmp_path / "out.json"))
+    assert gate.main(["--from", str(tmp_path / "out.json")]) == 1
+    assert "FAILED: second, which was not run to its end" in capsys.readouterr().out
+
+
+def test_every_gated_benchmark_promises_something():
+    """And is one of those that are run."""
+    for name in gate.GATED:
+        assert name in command.NAMES
+        module = __import__(f"benchmarks.{name}", fromlist=["PROMISES"])
+        assert module.PROMISES or name == "instructions"  # it has them on the newest Python only
