@@ -33,7 +33,7 @@ SHOWS = {
     "05_live_monitor.py": [
         r"4 Gs: .*\n.*\n *G +NAME +STATUS",
         r"has nice 10; it was 0",
-        r'G [0-9]+ "archive"\nnow: cannot be preempted: opcode, at .* in archive',
+        r'G [0-9]+ "archive"\nnow: cannot be preempted: (.*\n)+ .* in archive',
         r"the console answered meanwhile",
     ],
     "06_trace.py": [
