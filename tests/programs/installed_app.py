@@ -23,18 +23,18 @@ import preemptio
 
 async def handler(seconds=0.2):
     """What a server would call."""
-    end = time.monotonic() + seconds
+    end = time.process_time() + seconds
     n = 0
-    while time.monotonic() < end:
+    while time.process_time() < end:
         n += 1
     await asyncio.sleep(0)
 
 
 @preemptio.preemptible
 async def declared():
-    end = time.monotonic() + 0.2
+    end = time.process_time() + 0.2
     n = 0
-    while time.monotonic() < end:
+    while time.process_time() < end:
         n += 1
 '''
 
@@ -71,5 +71,5 @@ with tempfile.TemporaryDirectory() as directory:
     with preemptio.config.override(allow="installed_app"):
         taken, count = run(beats(handler))
     assert taken > 5, taken
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 40
 print("OK")

@@ -82,6 +82,12 @@ def hog(kind, things, flag):
         things[:-9] = []
 
 
+def told(alive, held, state):
+    """Say which of the things that are alive was not found, and who refers to it."""
+    keepers = [[repr(keeper)[:200] for keeper in gc.get_referrers(thing)] for thing in alive]
+    return f"{[id(thing) in held for thing in alive]} {keepers} {preemptio.stack(state)}"
+
+
 async def main():
     flag = Flag()
     hogs = {}
@@ -103,7 +109,7 @@ async def main():
                 alive = [thing() for thing in things if thing() is not None]
                 if task.g.parked and alive and type(alive[-1]) is Thing:
                     checked += 1
-                    assert id(alive[0]) in held, str(preemptio.stack(state))
+                    assert id(alive[0]) in held, told(alive, held, state)
                 del roots, alive
     flag.stop = True
     await asyncio.gather(*hogs)
