@@ -152,6 +152,7 @@ def test_events_come_and_end_with_the_monitor():
 
     async def main():
         task = asyncio.create_task(asyncio.Event().wait(), name="waiter")
+        await asyncio.sleep(0)  # it waits by now
         started = monitor.start(port=0, page_port=0, record=5, announce=False)
 
         def read():
