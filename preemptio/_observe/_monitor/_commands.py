@@ -49,12 +49,9 @@ def laid_out(rows: Sequence[dict[str, Any]], columns: Sequence[Column]) -> Itera
     lines = [[columns[i].title for i in used], *([row[i] for i in used] for row in cells)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(used))]
     numbers = [rows and not isinstance(rows[0][columns[i].name], str) for i in used]
+    form = "  ".join(f"{{:{'>' if number else '<'}{width}}}" for width, number in zip(widths, numbers, strict=True))
     for line in lines:
-        padded = (
-            cell.rjust(width) if number else cell.ljust(width)
-            for cell, width, number in zip(line, widths, numbers, strict=True)
-        )
-        yield "  ".join(padded).rstrip()
+        yield form.format(*line).rstrip()
 
 
 def _says(cell: str) -> bool:
@@ -63,7 +60,7 @@ def _says(cell: str) -> bool:
 
 def _cut(text: str) -> str:
     """Keep a cell on its line: names may hold anything. Of a place its end says more."""
-    line = printable(text).replace("\n", "\\n")
+    line = text if text.isprintable() else printable(text).replace("\n", "\\n")
     if len(line) <= LONGEST:
         return line
     return f"...{line[3 - LONGEST :]}" if "/" in line[: LONGEST // 2] else f"{line[: LONGEST - 3]}..."
