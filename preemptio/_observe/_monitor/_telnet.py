@@ -22,7 +22,7 @@ import contextlib
 import shlex
 import socket
 import traceback
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextvars import copy_context
 from typing import Any, Final
 
@@ -131,27 +131,29 @@ async def _lines(monitor: Any, connection: TelnetConnection) -> None:
     """Do each line as a command."""
     current_monitor.set(monitor)
     current_stdout.set(connection.stdout)
-    async for line in _typed(connection.vt100_input):
-        command_done.set(asyncio.Event())
-        try:
-            words = shlex.split(line)
-            if not words:
-                continue
-            before = set(monitor._termui_tasks)
-            copy_context().run(monitor_cli.main, words, prog_name="", obj=monitor, standalone_mode=False)
-            # Not for `done`: aiomonitor's own option --help sets it before the command has begun.
-            await asyncio.gather(*set(monitor._termui_tasks) - before)
-        except click.ClickException as why:
-            fail(why.format_message())
-        except ValueError as why:  # of a quotation mark alone
-            fail(str(why))
-        except asyncio.CancelledError:  # also what the command `exit` raises
-            return
-        except Exception:
-            fail(traceback.format_exc())
+    # Closed here, and not by the collector later: it would take the reader from another session's descriptor.
+    async with contextlib.aclosing(_typed(connection.vt100_input)) as lines:
+        async for line in lines:
+            command_done.set(asyncio.Event())
+            try:
+                words = shlex.split(line)
+                if not words:
+                    continue
+                before = set(monitor._termui_tasks)
+                copy_context().run(monitor_cli.main, words, prog_name="", obj=monitor, standalone_mode=False)
+                # Not for `done`: aiomonitor's own option --help sets it before the command has begun.
+                await asyncio.gather(*set(monitor._termui_tasks) - before)
+            except click.ClickException as why:
+                fail(why.format_message())
+            except ValueError as why:  # of a quotation mark alone
+                fail(str(why))
+            except asyncio.CancelledError:  # also what the command `exit` raises
+                return
+            except Exception:
+                fail(traceback.format_exc())
 
 
-async def _typed(keys: Input) -> AsyncIterator[str]:
+async def _typed(keys: Input) -> AsyncGenerator[str, None]:
     """Yield the lines that are typed, until the connection ends."""
     lines: asyncio.Queue[str | None] = asyncio.Queue()
     text: list[str] = []
