@@ -20,6 +20,12 @@ LOOPS: Final[WeakSet[Any]] = WeakSet()
 """Every loop with the runtime."""
 
 
+def gs_of(loop: asyncio.AbstractEventLoop) -> list[G]:
+    """Return the Gs of a loop, oldest first, and make none: the loop may be about to, in its own thread."""
+    found = (getattr(task, "g", None) for task in asyncio.all_tasks(loop))
+    return sorted((g for g in found if isinstance(g, G)), key=lambda g: g.id)
+
+
 def all_gs(loop: asyncio.AbstractEventLoop | None = None) -> list[G]:
     """Return the Gs of one loop, or of every preemptio loop, that are not dead, oldest first.
 

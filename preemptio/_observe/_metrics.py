@@ -18,12 +18,11 @@ from types import MappingProxyType
 from typing import Any, Final, TypeVar
 from weakref import WeakKeyDictionary
 
-from preemptio._aio._inspect import LOOPS
+from preemptio._aio._inspect import LOOPS, gs_of
 from preemptio._aio._instruments import add_instrument, remove_instrument
 from preemptio._aio._runtime import ON_START, RuntimeLoop
 from preemptio._aio._world import pauses
 from preemptio._config import config
-from preemptio._core._g import G
 from preemptio._core._gstatus import DEAD, Gstatus
 from preemptio._core._reasons import PreemptKind, Verdict
 from preemptio._errors import NotInstalledError
@@ -207,7 +206,7 @@ def metrics(loop: asyncio.AbstractEventLoop | None = None) -> Metrics:
     """
     found = _need(loop, "metrics()")
     p = found._p
-    gs = gs_of(found)
+    gs = gs_of(found)  # type: ignore[arg-type]
     by_status: dict[Gstatus, int] = dict.fromkeys(STATUSES, 0)
     for g in gs:
         status = g.status.base
@@ -229,13 +228,6 @@ def metrics(loop: asyncio.AbstractEventLoop | None = None) -> Metrics:
         cpu_of=MappingProxyType({g.id: g.cpu_time for g in gs if g.cpu_time}),
         **({} if meter is None else _measured(meter)),
     )
-
-
-def gs_of(loop: RuntimeLoop) -> list[G]:
-    """Return the Gs of a loop in any order, and make none: the loop may be about to, in its own thread."""
-    tasks = asyncio.all_tasks(loop)  # type: ignore[arg-type]
-    found = (getattr(task, "g", None) for task in tasks)
-    return [g for g in found if isinstance(g, G)]
 
 
 def _measured(meter: Meter) -> dict[str, Any]:

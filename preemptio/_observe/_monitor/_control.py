@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from preemptio._aio._explain import explain
 from preemptio._aio._go import NICE
+from preemptio._aio._inspect import gs_of
 from preemptio._aio._leaks import leaks
 from preemptio._aio._retained import retained
 from preemptio._aio._shares import SuspendState
@@ -25,7 +26,6 @@ from preemptio._aio._suspend import resume_g, suspend_g_threadsafe, suspended
 from preemptio._core._nice import renice
 from preemptio._core._reasons import Verdict
 from preemptio._observe._dump import dump
-from preemptio._observe._metrics import gs_of
 from preemptio._observe._monitor._ask import BUSY, Unable, busy, in_loop, in_thread, stuck, task_in_loop
 from preemptio._observe._monitor._rows import COLUMNS, row, seconds, shown
 from preemptio._observe._snapshot import NODE, from_outside

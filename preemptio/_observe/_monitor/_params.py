@@ -23,7 +23,7 @@ import click
 from click.shell_completion import CompletionItem
 from prompt_toolkit.application.current import get_app_session
 
-from preemptio._observe._metrics import gs_of
+from preemptio._aio._inspect import gs_of
 from preemptio._observe._monitor._aiomonitor import (
     command_done,
     current_monitor,
@@ -73,7 +73,7 @@ class GParam(Param):
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Offer the numbers that begin so; the context that click makes for this has no monitor."""
         control = getattr(current_monitor.get(None), "control", None)
-        gs = [] if control is None else sorted(gs_of(control.loop), key=lambda g: g.id)
+        gs = [] if control is None else gs_of(control.loop)
         matching = [g for g in gs if str(g.id).startswith(incomplete)]
         return [CompletionItem(str(g.id), help=f"{quoted(g.name)} {status_of(g)}") for g in matching[:MOST]]
 

@@ -22,8 +22,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from preemptio._aio._inspect import gs_of
 from preemptio._core._gstatus import LEAKED, SYSCALL, WAITING
-from preemptio._observe._metrics import STATUSES, gs_of
+from preemptio._observe._metrics import STATUSES
 from preemptio._observe._snapshot import flags_of
 
 if TYPE_CHECKING:

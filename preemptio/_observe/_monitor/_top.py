@@ -15,7 +15,7 @@ from typing import Any, Final
 from prompt_toolkit.input import Input
 from prompt_toolkit.keys import Keys
 
-from preemptio._observe._metrics import gs_of
+from preemptio._aio._inspect import gs_of
 from preemptio._observe._monitor._ask import BUSY
 from preemptio._observe._monitor._rows import BY_NAME, Column, table
 

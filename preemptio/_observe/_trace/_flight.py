@@ -23,7 +23,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from preemptio._aio._inspect import LOOPS, all_gs
+from preemptio._aio._inspect import LOOPS, gs_of
 from preemptio._aio._instruments import table_of
 from preemptio._aio._runtime import ON_START
 from preemptio._config import config
@@ -81,7 +81,7 @@ class Flight(Recorder):
         ended, wall = time.perf_counter_ns(), time.time_ns()
         running = self.running()
         chunks = self.ring.chunks()
-        standing = [_standing(g) for g in all_gs(self.loop)[:STANDING]]
+        standing = [_standing(g) for g in gs_of(self.loop)[:STANDING]]
         return Stream(
             loop=f"{type(self.loop).__name__} {id(self.loop):#x}",
             began=self.began,

@@ -14,10 +14,11 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from preemptio._aio._explain import explain
+from preemptio._aio._inspect import gs_of
 from preemptio._core._parked import Parked
 from preemptio._core._reasons import Verdict
 from preemptio._observe._histogram import Histogram
-from preemptio._observe._metrics import gs_of, meter_of
+from preemptio._observe._metrics import meter_of
 from preemptio._observe._monitor._ask import busy
 from preemptio._observe._monitor._rows import BY_NAME, COLUMNS, Column, table
 from preemptio._observe._monitor._top import Top
