@@ -5,15 +5,14 @@ Usage:
     python -m preemptio._tools.gen_knobs --check   exit 1 when the page on disk is not what would be written
 """
 
-import argparse
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from preemptio._config import DEBUG_FLAGS, KNOBS
+from preemptio._tools._page import DOCS, write_or_check
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "knobs.md"
+PAGE = DOCS / "knobs.md"
 COMMAND = "python -m preemptio._tools.gen_knobs"
 
 HEAD = f"""\
@@ -66,15 +65,7 @@ def _default(text: str) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Write or check the page; return the exit status."""
-    parser = argparse.ArgumentParser(prog=COMMAND, description="Write docs/knobs.md from the knob table.")
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when the page differs")
-    if not parser.parse_args(argv).check:
-        PAGE.write_text(render(), encoding="utf-8")
-        return 0
-    if PAGE.exists() and PAGE.read_text(encoding="utf-8") == render():
-        return 0
-    sys.stderr.write(f"{PAGE} is not what the knob table says. Type: {COMMAND}\n")
-    return 1
+    return write_or_check(PAGE, COMMAND, render(), argv)
 
 
 if __name__ == "__main__":

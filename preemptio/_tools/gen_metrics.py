@@ -5,14 +5,13 @@ Usage:
     python -m preemptio._tools.gen_metrics --check   exit 1 when the page on disk is not what would be written
 """
 
-import argparse
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from preemptio._observe._table import METRICS
+from preemptio._tools._page import DOCS, write_or_check
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
+PAGE = DOCS / "metrics.md"
 COMMAND = "python -m preemptio._tools.gen_metrics"
 
 HEAD = f"""\
@@ -64,15 +63,7 @@ def _lines() -> Iterator[str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Write or check the page; return the exit status."""
-    parser = argparse.ArgumentParser(prog=COMMAND, description="Write docs/metrics.md from the table of metrics.")
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when the page differs")
-    if not parser.parse_args(argv).check:
-        PAGE.write_text(render(), encoding="utf-8")
-        return 0
-    if PAGE.exists() and PAGE.read_text(encoding="utf-8") == render():
-        return 0
-    sys.stderr.write(f"{PAGE} is not what the table of metrics says. Type: {COMMAND}\n")
-    return 1
+    return write_or_check(PAGE, COMMAND, render(), argv)
 
 
 if __name__ == "__main__":
