@@ -72,6 +72,7 @@ def row(group: _matrix.Group, name: str, peer: _peers.Peer, outcomes: list[_run.
         "count": samples.count,
         "share": [float(hogs), hogs.low, hogs.high],
         "speed": median_of([outcome.speed for outcome in outcomes]),
+        "cpus": median_of([outcome.cpus for outcome in outcomes]),
         "sender_late_p99": median_of([outcome.sender_late for outcome in outcomes]),
         "hdr": samples.encoded(),
     }

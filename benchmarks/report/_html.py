@@ -39,8 +39,7 @@ def page(parts: Iterable[Section], plots: Mapping[str, str], source: str, digest
     parts = list(parts)
     body = [
         "<h1>preemptio: benchmarks</h1>",
-        f"<p>Written by <code>python -m benchmarks.report</code> from {escape(source)}; no figure is "
-        "typed by hand.</p>",
+        f"<p>Written by <code>python -m benchmarks.report</code> from {escape(source)}: no figure is typed.</p>",
         "<nav>" + "".join(f'<a href="#{_slug(part.title)}">{escape(part.title)}</a>' for part in parts) + "</nav>",
     ]
     for part in parts:
@@ -79,7 +78,8 @@ def _table(table: Table) -> str:
     rows = []
     for row in table.rows:
         cells = "".join(
-            f"<td{_class(cell)}>{escape(cell).replace('&lt;=', '≤').replace('&gt;=', '≥')}</td>" for cell in row
+            f"<td{'' if pairs else _class(cell)}>{escape(cell).replace('&lt;=', '≤').replace('&gt;=', '≥')}</td>"
+            for cell in row
         )
         rows.append(f"<tr{' class=ours' if row[0].startswith('preemptio') else ''}>{cells}</tr>")
     kind = ' class="pairs"' if pairs else ""

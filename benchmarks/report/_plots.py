@@ -27,6 +27,9 @@ STYLES: dict[str, tuple[str, str, float]] = {
 }
 """A peer has the same colour and line in every plot: its colour, dashes and width."""
 
+SHORTEST_MS = 0.03
+"""Where the axis begins: below, there is nothing to compare."""
+
 ON_THE_LOOP = ("preemptio, asyncio, 5 ms", "preemptio, uvloop, 5 ms", "asyncio", "uvloop", "sleep(0) each ms", "gevent")
 ELSEWHERE = (
     "preemptio, asyncio, 5 ms",
@@ -56,7 +59,7 @@ def draw_all(data: Mapping[str, Any]) -> dict[str, str]:
         "axes.edgecolor": LIGHT["grey"],
         "axes.titlecolor": LIGHT["ink"],
         "axes.titlesize": 11,
-        "axes.titleweight": "semibold",
+        "axes.titleweight": "bold",
         "axes.titlelocation": "left",
         "axes.spines.top": False,
         "axes.spines.right": False,
@@ -107,14 +110,16 @@ def tail_plot(probe: str) -> Callable[[Mapping[str, Any]], Any]:
         for axes, title, names in zip(
             panels, ("Computing on the loop", "Computing elsewhere, and Go"), (ON_THE_LOOP, ELSEWHERE), strict=True
         ):
-            for name in names:
-                if name in records:
-                    _tail(axes, name, records[name])
+            shown = [name for name in names if name in records]
+            for name in shown:
+                _tail(axes, name, records[name])
             axes.set(title=title, xscale="log", yscale="log", ylim=(8e-4, 1.15), xlabel="later than, ms")
             axes.set_yticks([1, 0.1, 0.01, 0.001], ["100 %", "10 %", "1 %", "0.1 %"])
+            axes.set_xlim(left=SHORTEST_MS)
             axes.minorticks_off()
             _plain_ticks(axes.xaxis)
-            axes.legend(loc="lower left", handlelength=2.4)
+            if shown:
+                axes.legend(loc="lower left", handlelength=2.4)
         panels[0].set_ylabel("share of timers" if probe == "sleep" else "share of requests")
         return figure
 
@@ -268,7 +273,8 @@ def scale_plot(data: Mapping[str, Any]) -> Any:
         axes.minorticks_off()
         _plain_ticks(axes.xaxis)
         _plain_ticks(axes.yaxis)
-        axes.legend(loc="best")
+        if axes.lines:
+            axes.legend(loc="best")
     return figure
 
 
