@@ -37,7 +37,7 @@ def run(opt: Options) -> Iterator[Row | Skipped]:
             yield Skipped(name, why)
         else:
             usable[name] = peer
-    rounds = min(opt.rounds, 2) if opt.quick else opt.rounds
+    rounds = min(opt.rounds, 3) if opt.quick else opt.rounds
     counts = {kind: _hogs.calibrate(kind) for kind in _hogs.KINDS}
     for group in _matrix.groups(opt):
         wanted = [name for name in group.peers if name in usable and (group.name, name) not in opt.have]
