@@ -33,6 +33,9 @@ td.MISSED, td.FAILED { color: var(--red); font-weight: 600 }
 code { font: 0.92em ui-monospace, "SF Mono", Menlo, Consolas, monospace }
 """
 
+WORDS = ("of", "from, to")
+"""Columns of text, to the left."""
+
 
 def page(parts: Iterable[Section], plots: Mapping[str, str], source: str, digest: str) -> str:
     """Return the page; `plots` are SVG texts by name."""
@@ -74,19 +77,23 @@ def _inner(svg: str) -> str:
 
 def _table(table: Table) -> str:
     pairs = not any(table.header)
-    head = "" if pairs else "<tr>" + "".join(f"<th>{escape(cell)}</th>" for cell in table.header) + "</tr>"
+    head = (
+        ""
+        if pairs
+        else "<tr>" + "".join(f"<th{_class('', name)}>{escape(name)}</th>" for name in table.header) + "</tr>"
+    )
     rows = []
     for row in table.rows:
         cells = "".join(
-            f"<td{'' if pairs else _class(cell)}>{escape(cell).replace('&lt;=', '≤').replace('&gt;=', '≥')}</td>"
-            for cell in row
+            f"<td{_class(cell, name)}>{escape(cell).replace('&lt;=', '≤').replace('&gt;=', '≥')}</td>"
+            for name, cell in zip(table.header, row, strict=True)
         )
         rows.append(f"<tr{' class=ours' if row[0].startswith('preemptio') else ''}>{cells}</tr>")
     kind = ' class="pairs"' if pairs else ""
     return f'<div class="wide"><table{kind}>{head}{"".join(rows)}</table></div>'
 
 
-def _class(cell: str) -> str:
+def _class(cell: str, header: str) -> str:
     if cell in ("ok", "unsure", "MISSED", "FAILED"):
         return f" class={cell}"
-    return " class=long" if len(cell) > 40 else ""
+    return " class=words" if header in WORDS else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from benchmarks.load._samples import Samples
@@ -238,53 +238,52 @@ def _against(bound: str, value: float) -> float:
 
 
 PANELS = (
-    ("Gs", ("start", "step"), "us", "microseconds a task"),
-    ("parked Gs", ("switch",), "us", "microseconds a switch"),
-    ("frames deep", ("switch",), "us", "microseconds a switch"),
-    ("frames deep", ("memory",), "KB", "KB a preempted G"),
+    ("step", "Gs", "A step", "us"),
+    ("start", "Gs", "Starting a task", "us"),
+    ("memory", "Gs", "A waiting task's memory", "KB"),
+    ("switch", "parked Gs", "A switch, beside others that are parked", "us"),
+    ("switch", "frames deep", "A switch, by the depth of the stack", "us"),
+    ("memory", "frames deep", "A parked G's memory, by the depth of its stack", "KB"),
 )
+"""Each a cost, over what, its title and its unit."""
+
+LOOPS = {
+    "asyncio": ("preemptio, asyncio", "blue", "-"),
+    "uvloop": ("preemptio, uvloop", "teal", "-"),
+    "stock asyncio": ("asyncio", "red", "--"),
+    "stock uvloop": ("uvloop", "amber", "--"),
+}
 
 
 def scale_plot(data: Mapping[str, Any]) -> Any:
-    """Plot each cost over the size, with the fitted line."""
+    """Plot each cost over the size, with its interval."""
     import matplotlib.pyplot as plt
 
-    records = [r for r in of(data, "scale") if "size" in r.get("data", {})]
+    records = [r for r in of(data, "scale") if "size" in r.get("data", {}) and r["value"] > 0]
     if not records:
         return None
-    figure, panels = plt.subplots(2, 2, figsize=(10, 7.2), layout="constrained")
-    colours = {"asyncio": "blue", "uvloop": "teal", "stock asyncio": "red", "stock uvloop": "amber"}
-    for axes, (axis, costs, _unit, label) in zip(panels.flat, PANELS, strict=True):
-        for loop, cost, points in _series(records, axis, costs):
-            sizes, values = [r["data"]["size"] for r in points], [r["value"] for r in points]
-            line = "-" if cost != "start" else "--"
-            name = loop if loop.startswith("stock") else f"preemptio, {loop}"
-            axes.fill_between(
-                sizes, [r["low"] for r in points], [r["high"] for r in points], color=LIGHT[colours[loop]], alpha=0.15,
-                linewidth=0,
-            )  # fmt: skip
-            axes.plot(
-                sizes, values, line, color=LIGHT[colours[loop]], marker="o", markersize=4, linewidth=1.8,
-                label=f"{cost}: {name}" if len(costs) > 1 else name,
-            )  # fmt: skip
-        axes.set(title=f"{' and '.join(costs)} over {axis}", xscale="log", yscale="log", xlabel=axis, ylabel=label)
+    figure, panels = plt.subplots(3, 2, figsize=(10, 10), layout="constrained")
+    for axes, (cost, axis, title, unit) in zip(panels.flat, PANELS, strict=True):
+        for loop, (label, colour, line) in LOOPS.items():
+            points = [r for r in records if (r["loop"], r["data"]["axis"], r["data"]["cost"]) == (loop, axis, cost)]
+            if points:
+                _growth_line(axes, sorted(points, key=lambda r: r["data"]["size"]), label, LIGHT[colour], line)
+        axes.set(title=title, xscale="log", yscale="log", xlabel=axis, ylabel=unit)
         low, high = axes.get_ylim()
-        axes.set_ylim(min(low, 0.5 * low), max(high, 10 * low))
+        axes.set_ylim(low / 2, high * (high / low) ** 0.5 * 2)  # room for the legend above the lines
         axes.minorticks_off()
         _plain_ticks(axes.xaxis)
         _plain_ticks(axes.yaxis)
         if axes.lines:
-            axes.legend(loc="best")
+            axes.legend(loc="upper left", ncols=2)
     return figure
 
 
-def _series(records: Sequence[Record], axis: str, costs: Sequence[str]) -> Iterator[tuple[str, str, list[Record]]]:
-    for cost in costs:
-        for loop in dict.fromkeys(r["loop"] for r in records):
-            points = [r for r in records if (r["loop"], r["data"]["axis"], r["data"]["cost"]) == (loop, axis, cost)]
-            points = [r for r in points if r["value"] > 0]
-            if points:
-                yield loop, cost, sorted(points, key=lambda r: r["data"]["size"])
+def _growth_line(axes: Any, points: Sequence[Record], label: str, colour: str, line: str) -> None:
+    sizes, values = [r["data"]["size"] for r in points], [r["value"] for r in points]
+    low, high = ([max(r[end], 1e-3) for r in points] for end in ("low", "high"))
+    axes.fill_between(sizes, low, high, color=colour, alpha=0.15, linewidth=0)
+    axes.plot(sizes, values, line, color=colour, marker="o", markersize=4, linewidth=1.8, label=label)
 
 
 PLOTS: dict[str, Callable[[Mapping[str, Any]], Any]] = {
