@@ -27,7 +27,8 @@ th, td { padding: 5px 14px 5px 0; border-bottom: 1px solid var(--grid); text-ali
 th { color: var(--soft); font-weight: 500 } th:first-child, td:first-child { text-align: left }
 tr.ours td { font-weight: 600 }
 table.pairs td:last-child { text-align: left }
-td.long { color: var(--soft); text-align: left; padding-left: 14px }
+th.words { text-align: left; padding-left: 14px }
+td.words { color: var(--soft); text-align: left; padding-left: 14px }
 td.ok { color: var(--teal) } td.unsure { color: var(--amber) }
 td.MISSED, td.FAILED { color: var(--red); font-weight: 600 }
 code { font: 0.92em ui-monospace, "SF Mono", Menlo, Consolas, monospace }
