@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from benchmarks.load._samples import Samples
@@ -83,12 +83,13 @@ def draw_all(data: Mapping[str, Any]) -> dict[str, str]:
             buffer = io.StringIO()
             figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
             plt.close(figure)
-            made[name] = _fonts(named(buffer.getvalue()))
+            made[name] = _shorter(named(buffer.getvalue()))
     return made
 
 
-def _fonts(svg: str) -> str:
-    """Let the text have the reader's own font, and end the lines without blanks."""
+def _shorter(svg: str) -> str:
+    """Let the text have the reader's own font; drop digits that no screen shows, and blanks at the ends of lines."""
+    svg = re.sub(r'\bd="[^"]*"', lambda path: re.sub(r"(\.\d)\d+", r"\1", path[0]), svg)
     svg = re.sub(r"'DejaVu Sans'", "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial", svg)
     return re.sub(r"[ \t]+$", "", svg, flags=re.MULTILINE)
 
@@ -106,7 +107,7 @@ def tail_plot(probe: str) -> Callable[[Mapping[str, Any]], Any]:
         }
         if not records:
             return None
-        figure, panels = plt.subplots(1, 2, figsize=(10, 4.6), sharex=True, sharey=True, layout="constrained")
+        figure, panels = plt.subplots(1, 2, figsize=(10, 5.2), sharex=True, sharey=True, layout="constrained")
         for axes, title, names in zip(
             panels, ("Computing on the loop", "Computing elsewhere, and Go"), (ON_THE_LOOP, ELSEWHERE), strict=True
         ):
@@ -119,7 +120,7 @@ def tail_plot(probe: str) -> Callable[[Mapping[str, Any]], Any]:
             axes.minorticks_off()
             _plain_ticks(axes.xaxis)
             if shown:
-                axes.legend(loc="lower left", handlelength=2.4)
+                axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, handlelength=2.4)
         panels[0].set_ylabel("share of timers" if probe == "sleep" else "share of requests")
         return figure
 
@@ -129,7 +130,7 @@ def tail_plot(probe: str) -> Callable[[Mapping[str, Any]], Any]:
 def _tail(axes: Any, name: str, record: Record) -> None:
     """Draw one distribution: the share of the samples that was greater."""
     colour, dashes, width = STYLES[name]
-    points = [(ms, share) for ms, share in Samples(record["data"]["hdr"]).curve() if share > 0]
+    points = list(_visible(Samples(record["data"]["hdr"]).curve()))
     axes.step(
         [points[0][0], *(ms for ms, _ in points)],
         [1.0, *(share for _, share in points)],
@@ -139,6 +140,15 @@ def _tail(axes: Any, name: str, record: Record) -> None:
         linewidth=width,
         label=name,
     )
+
+
+def _visible(points: Sequence[tuple[float, float]]) -> Iterator[tuple[float, float]]:
+    """Leave out the points of a curve that are nearer to the one before than an eye can tell, on logarithmic axes."""
+    at = (0.0, 2.0)
+    for ms, share in points:
+        if share > 0 and (ms > at[0] * 1.03 or share < at[1] * 0.97):
+            at = (ms, share)
+            yield at
 
 
 def _plain_ticks(axis: Any) -> None:

@@ -101,8 +101,8 @@ def conditions(data: Mapping[str, Any]) -> Section:
     )
     if busy:
         text += (
-            " The machine had more to do than its CPUs can: lateness is longer than on a quiet one, for every peer "
-            "alike. Ratios, CPU times and instructions are less affected."
+            " The machine had more to do than its CPUs can: lateness is longer than on a quiet one, and a column says "
+            "what each process had of it. Ratios of CPU times are less affected, instructions not at all."
         )
     return Section("What the figures belong to", text, tables=[Table(["", ""], rows)])
 
