@@ -11,7 +11,7 @@ The peers run the same program (`_asyncio.py`, `_trio.py`, `_gevent.py`, `peers/
 one after the other within a round, in the opposite order in the next. A hog computes 20 ms at a time and lets others
 run between jobs, as one task after another does: on a loop that nothing preempts, a hog that never ended would be all.
 
-No promise is made here: `latency` has those. The full matrix takes hours; it goes on where it was interrupted.
+No promise is made here: `latency` has those. The full matrix takes some six hours; it goes on where it was interrupted.
 """
 
 from __future__ import annotations
