@@ -4,7 +4,7 @@
 #   make test-services   the tests that need a database: starts a PostgreSQL of its own
 #   make fault-injection   all tests with a preemption at every safe point, then at a share of them drawn by a seed
 #   make demo     watch a CPU-bound task being preempted
-#   make bench    the benchmarks, in their short form     (ARGS='--json FILE' keeps the figures)
+#   make bench    the benchmarks, in their short form: a quarter of an hour     (ARGS='--json FILE' keeps the figures)
 #   make bench-gate   fail if a ratio that is promised is missed by more than the measurement can err
 #   make stress   the stress run
 #   make clean    remove environments and caches

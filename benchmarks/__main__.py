@@ -114,6 +114,19 @@ def run_one(name: str, opt: Options, results: Results) -> None:
 
 def record_of(name: str, row: Row, promise: Promise | None, verdict: str) -> dict[str, Any]:
     """Return what the file keeps of a row."""
+    return _rounded(_raw(name, row, promise, verdict))
+
+
+def _rounded(thing: Any) -> Any:
+    """Return the same with six digits for each figure: more than is known, and a file that can be read."""
+    if isinstance(thing, dict):
+        return {key: _rounded(each) for key, each in thing.items()}
+    if isinstance(thing, list | tuple):
+        return [_rounded(each) for each in thing]
+    return float(f"{thing:.6g}") if isinstance(thing, float) else thing
+
+
+def _raw(name: str, row: Row, promise: Promise | None, verdict: str) -> dict[str, Any]:
     low, high = (row.value.low, row.value.high) if isinstance(row.value, Estimate) else (None, None)
     return {
         "benchmark": name,

@@ -129,7 +129,7 @@ def run(opt: Options) -> Iterator[Row | Skipped]:
     if not os.path.exists("/proc/meminfo"):
         yield Skipped("everything", "only /proc tells what memory there is")
         return
-    rounds = min(2, opt.rounds) if opt.quick else opt.rounds
+    rounds = min(3, opt.rounds) if opt.quick else opt.rounds
     for loop in opt.loops:
         for axis, sizes in SIZES.items():
             possible = []

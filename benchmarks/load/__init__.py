@@ -11,7 +11,7 @@ The peers run the same program (`_asyncio.py`, `_trio.py`, `_gevent.py`, `peers/
 one after the other within a round, in the opposite order in the next. A hog computes 20 ms at a time and lets others
 run between jobs, as one task after another does: on a loop that nothing preempts, a hog that never ended would be all.
 
-No promise is made here: `latency` has those. The full matrix takes hours; it goes on where it was interrupted.
+No promise is made here: `latency` has those. The full matrix takes some six hours; it goes on where it was interrupted.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def run(opt: Options) -> Iterator[Row | Skipped]:
             yield Skipped(name, why)
         else:
             usable[name] = peer
-    rounds = min(opt.rounds, 2) if opt.quick else opt.rounds
+    rounds = min(opt.rounds, 3) if opt.quick else opt.rounds
     counts = {kind: _hogs.calibrate(kind) for kind in _hogs.KINDS}
     for group in _matrix.groups(opt):
         wanted = [name for name in group.peers if name in usable and (group.name, name) not in opt.have]
@@ -72,6 +72,7 @@ def row(group: _matrix.Group, name: str, peer: _peers.Peer, outcomes: list[_run.
         "count": samples.count,
         "share": [float(hogs), hogs.low, hogs.high],
         "speed": median_of([outcome.speed for outcome in outcomes]),
+        "cpus": median_of([outcome.cpus for outcome in outcomes]),
         "sender_late_p99": median_of([outcome.sender_late for outcome in outcomes]),
         "hdr": samples.encoded(),
     }

@@ -26,6 +26,7 @@ class Outcome:
     late: list[float]
     share: float  # of the CPU time that went into the hogs' work: the rest is switching, probes and waiting for a lock
     speed: float  # work a second of wall clock, in CPUs: what the machine's other work leaves; processes may have two
+    cpus: float  # that the process had: less than one is what the machine's other work took
     sender_late: float  # the 99th percentile of how late the client itself sent, in milliseconds
 
 
@@ -44,7 +45,7 @@ def run_cell(name: str, peer: Peer, scene: Scene) -> Outcome:
             process.kill()
             process.communicate()
     work = told["chunks"] * CHUNK
-    return Outcome(late, work / told["cpu"], work / told["elapsed"], sender_late * 1e3)
+    return Outcome(late, work / told["cpu"], work / told["elapsed"], told["cpu"] / told["elapsed"], sender_late * 1e3)
 
 
 def _play(process: subprocess.Popen[bytes], scene: Scene) -> tuple[list[float], float, dict[str, Any]]:

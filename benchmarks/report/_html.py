@@ -27,11 +27,15 @@ th, td { padding: 5px 14px 5px 0; border-bottom: 1px solid var(--grid); text-ali
 th { color: var(--soft); font-weight: 500 } th:first-child, td:first-child { text-align: left }
 tr.ours td { font-weight: 600 }
 table.pairs td:last-child { text-align: left }
-td.long { color: var(--soft); text-align: left; padding-left: 14px }
+th.words { text-align: left; padding-left: 14px }
+td.words { color: var(--soft); text-align: left; padding-left: 14px }
 td.ok { color: var(--teal) } td.unsure { color: var(--amber) }
 td.MISSED, td.FAILED { color: var(--red); font-weight: 600 }
 code { font: 0.92em ui-monospace, "SF Mono", Menlo, Consolas, monospace }
 """
+
+WORDS = ("of", "from, to")
+"""Columns of text, to the left."""
 
 
 def page(parts: Iterable[Section], plots: Mapping[str, str], source: str, digest: str) -> str:
@@ -39,8 +43,7 @@ def page(parts: Iterable[Section], plots: Mapping[str, str], source: str, digest
     parts = list(parts)
     body = [
         "<h1>preemptio: benchmarks</h1>",
-        f"<p>Written by <code>python -m benchmarks.report</code> from {escape(source)}; no figure is "
-        "typed by hand.</p>",
+        f"<p>Written by <code>python -m benchmarks.report</code> from {escape(source)}: no figure is typed.</p>",
         "<nav>" + "".join(f'<a href="#{_slug(part.title)}">{escape(part.title)}</a>' for part in parts) + "</nav>",
     ]
     for part in parts:
@@ -75,18 +78,23 @@ def _inner(svg: str) -> str:
 
 def _table(table: Table) -> str:
     pairs = not any(table.header)
-    head = "" if pairs else "<tr>" + "".join(f"<th>{escape(cell)}</th>" for cell in table.header) + "</tr>"
+    head = (
+        ""
+        if pairs
+        else "<tr>" + "".join(f"<th{_class('', name)}>{escape(name)}</th>" for name in table.header) + "</tr>"
+    )
     rows = []
     for row in table.rows:
         cells = "".join(
-            f"<td{_class(cell)}>{escape(cell).replace('&lt;=', '≤').replace('&gt;=', '≥')}</td>" for cell in row
+            f"<td{_class(cell, name)}>{escape(cell).replace('&lt;=', '≤').replace('&gt;=', '≥')}</td>"
+            for name, cell in zip(table.header, row, strict=True)
         )
         rows.append(f"<tr{' class=ours' if row[0].startswith('preemptio') else ''}>{cells}</tr>")
     kind = ' class="pairs"' if pairs else ""
     return f'<div class="wide"><table{kind}>{head}{"".join(rows)}</table></div>'
 
 
-def _class(cell: str) -> str:
+def _class(cell: str, header: str) -> str:
     if cell in ("ok", "unsure", "MISSED", "FAILED"):
         return f" class={cell}"
-    return " class=long" if len(cell) > 40 else ""
+    return " class=words" if header in WORDS else ""

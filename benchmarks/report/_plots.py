@@ -27,6 +27,9 @@ STYLES: dict[str, tuple[str, str, float]] = {
 }
 """A peer has the same colour and line in every plot: its colour, dashes and width."""
 
+SHORTEST_MS = 0.03
+"""Where the axis begins: below, there is nothing to compare."""
+
 ON_THE_LOOP = ("preemptio, asyncio, 5 ms", "preemptio, uvloop, 5 ms", "asyncio", "uvloop", "sleep(0) each ms", "gevent")
 ELSEWHERE = (
     "preemptio, asyncio, 5 ms",
@@ -56,7 +59,7 @@ def draw_all(data: Mapping[str, Any]) -> dict[str, str]:
         "axes.edgecolor": LIGHT["grey"],
         "axes.titlecolor": LIGHT["ink"],
         "axes.titlesize": 11,
-        "axes.titleweight": "semibold",
+        "axes.titleweight": "bold",
         "axes.titlelocation": "left",
         "axes.spines.top": False,
         "axes.spines.right": False,
@@ -80,12 +83,13 @@ def draw_all(data: Mapping[str, Any]) -> dict[str, str]:
             buffer = io.StringIO()
             figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
             plt.close(figure)
-            made[name] = _fonts(named(buffer.getvalue()))
+            made[name] = _shorter(named(buffer.getvalue()))
     return made
 
 
-def _fonts(svg: str) -> str:
-    """Let the text have the reader's own font, and end the lines without blanks."""
+def _shorter(svg: str) -> str:
+    """Let the text have the reader's own font; drop digits that no screen shows, and blanks at the ends of lines."""
+    svg = re.sub(r'\bd="[^"]*"', lambda path: re.sub(r"(\.\d)\d+", r"\1", path[0]), svg)
     svg = re.sub(r"'DejaVu Sans'", "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial", svg)
     return re.sub(r"[ \t]+$", "", svg, flags=re.MULTILINE)
 
@@ -103,18 +107,20 @@ def tail_plot(probe: str) -> Callable[[Mapping[str, Any]], Any]:
         }
         if not records:
             return None
-        figure, panels = plt.subplots(1, 2, figsize=(10, 4.6), sharex=True, sharey=True, layout="constrained")
+        figure, panels = plt.subplots(1, 2, figsize=(10, 5.2), sharex=True, sharey=True, layout="constrained")
         for axes, title, names in zip(
             panels, ("Computing on the loop", "Computing elsewhere, and Go"), (ON_THE_LOOP, ELSEWHERE), strict=True
         ):
-            for name in names:
-                if name in records:
-                    _tail(axes, name, records[name])
+            shown = [name for name in names if name in records]
+            for name in shown:
+                _tail(axes, name, records[name])
             axes.set(title=title, xscale="log", yscale="log", ylim=(8e-4, 1.15), xlabel="later than, ms")
             axes.set_yticks([1, 0.1, 0.01, 0.001], ["100 %", "10 %", "1 %", "0.1 %"])
+            axes.set_xlim(left=SHORTEST_MS)
             axes.minorticks_off()
             _plain_ticks(axes.xaxis)
-            axes.legend(loc="lower left", handlelength=2.4)
+            if shown:
+                axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, handlelength=2.4)
         panels[0].set_ylabel("share of timers" if probe == "sleep" else "share of requests")
         return figure
 
@@ -124,7 +130,7 @@ def tail_plot(probe: str) -> Callable[[Mapping[str, Any]], Any]:
 def _tail(axes: Any, name: str, record: Record) -> None:
     """Draw one distribution: the share of the samples that was greater."""
     colour, dashes, width = STYLES[name]
-    points = [(ms, share) for ms, share in Samples(record["data"]["hdr"]).curve() if share > 0]
+    points = list(_visible(Samples(record["data"]["hdr"]).curve()))
     axes.step(
         [points[0][0], *(ms for ms, _ in points)],
         [1.0, *(share for _, share in points)],
@@ -134,6 +140,15 @@ def _tail(axes: Any, name: str, record: Record) -> None:
         linewidth=width,
         label=name,
     )
+
+
+def _visible(points: Sequence[tuple[float, float]]) -> Iterator[tuple[float, float]]:
+    """Leave out the points of a curve that are nearer to the one before than an eye can tell, on logarithmic axes."""
+    at = (0.0, 2.0)
+    for ms, share in points:
+        if share > 0 and (ms > at[0] * 1.03 or share < at[1] * 0.97):
+            at = (ms, share)
+            yield at
 
 
 def _plain_ticks(axis: Any) -> None:
@@ -233,52 +248,52 @@ def _against(bound: str, value: float) -> float:
 
 
 PANELS = (
-    ("Gs", ("start", "step"), "us", "microseconds a task"),
-    ("parked Gs", ("switch",), "us", "microseconds a switch"),
-    ("frames deep", ("switch",), "us", "microseconds a switch"),
-    ("frames deep", ("memory",), "KB", "KB a preempted G"),
+    ("step", "Gs", "A step", "us"),
+    ("start", "Gs", "Starting a task", "us"),
+    ("memory", "Gs", "A waiting task's memory", "KB"),
+    ("switch", "parked Gs", "A switch, beside others that are parked", "us"),
+    ("switch", "frames deep", "A switch, by the depth of the stack", "us"),
+    ("memory", "frames deep", "A parked G's memory, by the depth of its stack", "KB"),
 )
+"""Each a cost, over what, its title and its unit."""
+
+LOOPS = {
+    "asyncio": ("preemptio, asyncio", "blue", "-"),
+    "uvloop": ("preemptio, uvloop", "teal", "-"),
+    "stock asyncio": ("asyncio", "red", "--"),
+    "stock uvloop": ("uvloop", "amber", "--"),
+}
 
 
 def scale_plot(data: Mapping[str, Any]) -> Any:
-    """Plot each cost over the size, with the fitted line."""
+    """Plot each cost over the size, with its interval."""
     import matplotlib.pyplot as plt
 
-    records = [r for r in of(data, "scale") if "size" in r.get("data", {})]
+    records = [r for r in of(data, "scale") if "size" in r.get("data", {}) and r["value"] > 0]
     if not records:
         return None
-    figure, panels = plt.subplots(2, 2, figsize=(10, 7.2), layout="constrained")
-    colours = {"asyncio": "blue", "uvloop": "teal", "stock asyncio": "red", "stock uvloop": "amber"}
-    for axes, (axis, costs, _unit, label) in zip(panels.flat, PANELS, strict=True):
-        for loop, cost, points in _series(records, axis, costs):
-            sizes, values = [r["data"]["size"] for r in points], [r["value"] for r in points]
-            line = "-" if cost != "start" else "--"
-            name = loop if loop.startswith("stock") else f"preemptio, {loop}"
-            axes.fill_between(
-                sizes, [r["low"] for r in points], [r["high"] for r in points], color=LIGHT[colours[loop]], alpha=0.15,
-                linewidth=0,
-            )  # fmt: skip
-            axes.plot(
-                sizes, values, line, color=LIGHT[colours[loop]], marker="o", markersize=4, linewidth=1.8,
-                label=f"{cost}: {name}" if len(costs) > 1 else name,
-            )  # fmt: skip
-        axes.set(title=f"{' and '.join(costs)} over {axis}", xscale="log", yscale="log", xlabel=axis, ylabel=label)
+    figure, panels = plt.subplots(3, 2, figsize=(10, 10), layout="constrained")
+    for axes, (cost, axis, title, unit) in zip(panels.flat, PANELS, strict=True):
+        for loop, (label, colour, line) in LOOPS.items():
+            points = [r for r in records if (r["loop"], r["data"]["axis"], r["data"]["cost"]) == (loop, axis, cost)]
+            if points:
+                _growth_line(axes, sorted(points, key=lambda r: r["data"]["size"]), label, LIGHT[colour], line)
+        axes.set(title=title, xscale="log", yscale="log", xlabel=axis, ylabel=unit)
         low, high = axes.get_ylim()
-        axes.set_ylim(min(low, 0.5 * low), max(high, 10 * low))
+        axes.set_ylim(low / 2, high * (high / low) ** 0.5 * 2)  # room for the legend above the lines
         axes.minorticks_off()
         _plain_ticks(axes.xaxis)
         _plain_ticks(axes.yaxis)
-        axes.legend(loc="best")
+        if axes.lines:
+            axes.legend(loc="upper left", ncols=2)
     return figure
 
 
-def _series(records: Sequence[Record], axis: str, costs: Sequence[str]) -> Iterator[tuple[str, str, list[Record]]]:
-    for cost in costs:
-        for loop in dict.fromkeys(r["loop"] for r in records):
-            points = [r for r in records if (r["loop"], r["data"]["axis"], r["data"]["cost"]) == (loop, axis, cost)]
-            points = [r for r in points if r["value"] > 0]
-            if points:
-                yield loop, cost, sorted(points, key=lambda r: r["data"]["size"])
+def _growth_line(axes: Any, points: Sequence[Record], label: str, colour: str, line: str) -> None:
+    sizes, values = [r["data"]["size"] for r in points], [r["value"] for r in points]
+    low, high = ([max(r[end], 1e-3) for r in points] for end in ("low", "high"))
+    axes.fill_between(sizes, low, high, color=colour, alpha=0.15, linewidth=0)
+    axes.plot(sizes, values, line, color=colour, marker="o", markersize=4, linewidth=1.8, label=label)
 
 
 PLOTS: dict[str, Callable[[Mapping[str, Any]], Any]] = {

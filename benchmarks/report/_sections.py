@@ -101,8 +101,8 @@ def conditions(data: Mapping[str, Any]) -> Section:
     )
     if busy:
         text += (
-            " The machine had more to do than its CPUs can: lateness is longer than on a quiet one, for every peer "
-            "alike. Ratios, CPU times and instructions are less affected."
+            " The machine had more to do than its CPUs can: lateness is longer than on a quiet one, and a column says "
+            "what each process had of it. Ratios of CPU times are less affected, instructions not at all."
         )
     return Section("What the figures belong to", text, tables=[Table(["", ""], rows)])
 
@@ -114,8 +114,8 @@ def load_sections(records: Sequence[Record]) -> Iterator[Section]:
     yield Section(
         "How late is a timer beside eight tasks that compute?",
         "Arrivals are fixed beforehand, and each counts from the time at which it was intended. A task computes 20 ms "
-        "at a time and awaits in between. The last column is the share of the process's CPU time that went into the "
-        "tasks' work.",
+        "at a time and awaits in between. `work` is the share of the process's CPU time that went into "
+        "the tasks' work, `CPUs` is what the process had of the machine beside its other work.",
         "sleep",
         "The share of timers that were later than a time, by peer, on logarithmic axes",
         [_peers_table([r for r in records if r["name"] == first])],
@@ -157,10 +157,11 @@ def _peers_table(records: Sequence[Record]) -> Table:
             *(number(r["data"]["percentiles"][q]) if q in r["data"]["percentiles"] else "" for q in quantiles),
             number(r["data"]["max"]),
             f"{r['data']['share'][0]:.0%}",
+            f"{r['data']['cpus']:.2f}" if "cpus" in r["data"] else "",
         ]
         for r in sorted(records, key=lambda r: r["data"]["percentiles"]["99"])
     ]
-    return Table(["ms", *(f"{q} %" for q in quantiles), "worst", "work"], rows)
+    return Table(["ms", *(f"{q} %" for q in quantiles), "worst", "work", "CPUs"], rows)
 
 
 def _kinds_table(records: Sequence[Record]) -> Table:

@@ -125,3 +125,9 @@ def test_every_fence_is_closed_and_known():
 def test_latency_figures_are_those_that_were_measured():
     """The README's table and the picture are what docs/latency.json gives."""
     subprocess.run([sys.executable, ROOT / "docs" / "make_latency.py", "--check"], check=True)
+
+
+def test_benchmark_figures_are_those_that_were_measured():
+    """The page of benchmarks, its plots and the README's table of costs are what docs/benchmarks.json gives."""
+    command = [sys.executable, "-m", "benchmarks.report", "docs/benchmarks.json", "--readme", "README.md", "--check"]
+    subprocess.run(command, cwd=ROOT, check=True)
