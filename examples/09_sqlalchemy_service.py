@@ -65,7 +65,7 @@ async def store(sessions, at):
 
 
 async def serve(label, directory):
-    """Fill a database, then store values while the report is computed; return how long the slowest took."""
+    """Fill a database, then store values while the report is computed; return how many."""
     engine = create_async_engine(f"sqlite+aiosqlite:///{directory}/{label}.db")
     sessions = async_sessionmaker(engine, expire_on_commit=False)
     async with engine.begin() as connection:
@@ -79,11 +79,11 @@ async def serve(label, directory):
         took.append(await store(sessions, ROWS + len(took)))
     print(f"{label:9} outliers at {await task}, {len(took):3} values stored, slowest {max(took) * 1000:6.1f} ms")
     await engine.dispose()
-    return max(took)
+    return len(took)
 
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as directory:
         frozen = asyncio.run(serve("plain", directory))
         kept = preemptio.run(serve("preempted", directory))
-    print("values were stored meanwhile:", kept < frozen / 2)
+    print("values were stored meanwhile:", kept > 4 * frozen)
