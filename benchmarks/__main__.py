@@ -127,7 +127,9 @@ def _rounded(thing: Any) -> Any:
 
 
 def _raw(name: str, row: Row, promise: Promise | None, verdict: str) -> dict[str, Any]:
-    low, high = (row.value.low, row.value.high) if isinstance(row.value, Estimate) else (None, None)
+    low = high = sure = None
+    if isinstance(row.value, Estimate):
+        low, high, sure = row.value.low, row.value.high, row.value.sure
     return {
         "benchmark": name,
         "name": row.name,
@@ -135,6 +137,7 @@ def _raw(name: str, row: Row, promise: Promise | None, verdict: str) -> dict[str
         "value": float(row.value),
         "low": low,
         "high": high,
+        "sure": sure,
         "unit": row.unit,
         "note": row.note,
         "bound": f"{promise.direction} {promise.bound:g}" if promise else "",
@@ -164,7 +167,7 @@ def build_parser(prog: str = "python -m benchmarks") -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="smaller sizes, as many rounds: minutes less, and noisier")
     parser.add_argument("--only", nargs="+", metavar="NAME", choices=NAMES, help=f"some of: {', '.join(NAMES)}")
     parser.add_argument("--loops", default="asyncio,uvloop", help="the base loops, separated by a comma")
-    parser.add_argument("--rounds", type=int, default=5, help="how often each side's process is started anew")
+    parser.add_argument("--rounds", type=int, default=6, help="how often each side's process is started anew")
     parser.add_argument("--json", metavar="FILE", help="write all figures there, and go on from there")
     parser.add_argument("--compare", metavar="OLD.json", help="say at the end what changed since then beyond noise")
     return parser

@@ -63,7 +63,7 @@ class Options:
 
     quick: bool = False
     loops: tuple[str, ...] = ("asyncio", "uvloop")
-    rounds: int = 5
+    rounds: int = 6  # the fewest whose medians have a 95 % interval
     have: frozenset[tuple[str, str]] = frozenset()  # names and loops of kept rows, for a benchmark with KEEPS_ROWS
 
     def scale(self, full: float, quick: float) -> float:

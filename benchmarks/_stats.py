@@ -24,20 +24,22 @@ class Estimate(float):
 
     low: float
     high: float
+    sure: float
 
-    def __new__(cls, value: float, low: float, high: float) -> Self:
-        """Make the figure; `low` and `high` are the ends of its interval."""
+    def __new__(cls, value: float, low: float, high: float, sure: float = CONFIDENCE) -> Self:
+        """Make the figure; `low` and `high` are the ends of its interval, `sure` how often one holds the true value."""
         self = super().__new__(cls, value)
         self.low = low
         self.high = high
+        self.sure = sure
         return self
 
 
 def median_of(values: Sequence[float]) -> Estimate:
-    """Return the median of some values, with its 95 % interval."""
+    """Return the median of some values, with its interval: 95 %, or all of few values."""
     ordered = sorted(values)
     below = _rank(len(ordered))
-    return Estimate(statistics.median(ordered), ordered[below], ordered[-1 - below])
+    return Estimate(statistics.median(ordered), ordered[below], ordered[-1 - below], coverage(len(ordered), below))
 
 
 def coverage(count: int, below: int) -> float:

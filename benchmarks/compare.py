@@ -2,8 +2,9 @@
 
     python -m benchmarks.compare OLD.json NEW.json
 
-A figure changed when its two intervals have no value in common. With 95 % each that is a strict test: of the figures
-that did not change it calls about one in two hundred changed. A figure without an interval is shown and not judged.
+A ratio or a count changed when the two intervals are apart by more than MARGIN, which is what identical sides differ by
+from one process to the next. A time may be apart because the machine had something else to do, and so may a figure of
+too few turns to have a 95 % interval: those have only `moved`. A figure without an interval is shown and not judged.
 """
 
 from __future__ import annotations
@@ -15,6 +16,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks._results import ResultsError, read
+from benchmarks._stats import CONFIDENCE
+
+MARGIN = 0.02
+TIMES = ("ns", "us", "ms", "s")
+ORDER = ("changed", "moved", "?", "same")
 
 
 @dataclass(frozen=True)
@@ -27,12 +33,15 @@ class Change:
 
     @property
     def verdict(self) -> str:
-        """Say `changed`, `same` when the intervals meet, or `?` when there is an end missing."""
+        """Say `changed`, `moved`, `same` when the intervals meet, or `?` when there is an end missing."""
         ends = [self.old["low"], self.old["high"], self.new["low"], self.new["high"]]
         if None in ends:
             return "?"
         low, high, new_low, new_high = ends
-        return "changed" if new_low > high or new_high < low else "same"
+        if max(new_low - high, low - new_high) <= MARGIN * abs(self.old["value"]):
+            return "same"
+        is_sure = min(self.old.get("sure", 0), self.new.get("sure", 0)) >= CONFIDENCE
+        return "changed" if is_sure and self.new["unit"].split()[0] not in TIMES else "moved"
 
     @property
     def percent(self) -> str:
@@ -60,15 +69,17 @@ def lines(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
             yield f"note: {key} was {was} and is {now}; the change may be due to that"
     if old["options"] != new["options"]:
         yield f"note: the options were {old['options']} and are {new['options']}"
-    found = sorted(changes(old, new), key=lambda change: ("changed", "?", "same").index(change.verdict))
+    found = sorted(changes(old, new), key=lambda change: ORDER.index(change.verdict))
     for change in found:
         yield (
             f"  {change.verdict:7} {change.name}: {span(change.old)} -> {span(change.new)} "
             f"{change.new['unit']} {change.percent}"
         )
-    judged = [change for change in found if change.verdict != "?"]
-    count = sum(change.verdict == "changed" for change in judged)
-    yield f"{count} of {len(judged)} figures changed beyond their intervals; {len(found) - len(judged)} have none"
+    count = {verdict: sum(change.verdict == verdict for change in found) for verdict in ORDER}
+    yield (
+        f"of {len(found)} figures {count['changed']} changed beyond noise; {count['moved']} moved, which noise may "
+        f"explain; {count['?']} have no interval"
+    )
     alone = len(old["results"]) + len(new["results"]) - 2 * len(found)
     if alone:
         yield f"{alone} figures are in one of the files only"

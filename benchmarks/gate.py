@@ -1,6 +1,6 @@
 """The gate: exits with 1 when a ratio that the project promises is missed by more than the measurement can err.
 
-    python -m benchmarks.gate [--quick] [--rounds 5] [--json FILE]     measure (or go on with FILE), then judge
+    python -m benchmarks.gate [--quick] [--rounds 6] [--json FILE]     measure (or go on with FILE), then judge
     python -m benchmarks.gate --from FILE.json                         judge what was measured before
 
 `GATED` are the benchmarks whose promises are ratios of two things measured in turns, so that they say the same on every

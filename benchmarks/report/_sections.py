@@ -97,7 +97,7 @@ def conditions(data: Mapping[str, Any]) -> Section:
     busy = max(loads, default=0) > machine["cpus"]
     text = (
         "Sides that are compared ran in turns, in processes of their own, and each ratio is the median over the turns, "
-        "with the interval that holds the true median with 95 %."
+        "with the interval that holds the true median with 95 %. Of fewer than six values it is their whole range."
     )
     if busy:
         text += (
@@ -193,7 +193,7 @@ def promises(records: Sequence[Record]) -> Section:
         "ratios.",
         "promises",
         "Each promised ratio with its interval, relative to its bound",
-        [Table(["", "loop", "measured", "95 % interval", "bound", ""], rows)],
+        [Table(["", "loop", "measured", "interval", "bound", ""], rows)],
     )
 
 
@@ -202,7 +202,7 @@ def _figures(records: Sequence[Record]) -> Table:
         [f"{r['benchmark']}: {r['name']}", r["loop"], f"{number(r['value'])} {r['unit']}", span(r), r["note"]]
         for r in records
     ]
-    return Table(["", "loop", "measured", "95 % interval", "of"], rows)
+    return Table(["", "loop", "measured", "interval", "of"], rows)
 
 
 def growth(records: Sequence[Record]) -> Section:
@@ -215,5 +215,5 @@ def growth(records: Sequence[Record]) -> Section:
         "straight line through the logarithms; at 1 each thing costs as much as there are things.",
         "scale",
         "Costs over the number of Gs, of preempted Gs and the depth of their stacks, on logarithmic axes",
-        [Table(["", "loop", "slope", "95 % interval", "from, to"], rows)],
+        [Table(["", "loop", "slope", "interval", "from, to"], rows)],
     )

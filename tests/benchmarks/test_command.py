@@ -1,5 +1,6 @@
 """The command: it goes on where it was, refuses figures that do not mix, compares, and gates."""
 
+import dataclasses
 import json
 import sys
 import types
@@ -144,18 +145,31 @@ def test_skipped_and_failed_are_recorded(benchmark, tmp_path):
 
 
 def test_compare_finds_what_changed(benchmark, tmp_path, capsys, monkeypatch):
-    """Beyond both intervals, and no sooner."""
+    """Beyond both intervals and what processes differ by; a time, or a figure of few turns, only moved."""
     monkeypatch.setattr(command, "NAMES", ("first",))
-    benchmark("first", [row("a", 1.0, 0.9, 1.1), row("b", 1.0, 0.9, 1.1), Row("c", "asyncio", 1.0)])
+    few = Row("e", "asyncio", Estimate(1.0, 0.9, 1.1, sure=0.75), "", "x stock")
+    time = Row("f", "asyncio", Estimate(1.0, 0.9, 1.1), "", "ms p99")
+    near = row("g", 1.0, 0.99, 1.0)
+    benchmark("first", [row("a"), row("b"), Row("c", "asyncio", 1.0), few, time, near])
     command.measure(["first"], OPT, str(tmp_path / "old.json"))
-    benchmark("first", [row("a", 1.3, 1.2, 1.4), row("b", 1.1, 1.05, 1.2), Row("c", "asyncio", 9.0), row("d")])
+    benchmark(
+        "first",
+        [row("a", 1.3, 1.2, 1.4), row("b", 1.1, 1.05, 1.2), Row("c", "asyncio", 9.0), row("d")]
+        + [dataclasses.replace(each, value=Estimate(2.0, 1.9, 2.1)) for each in (few, time)]
+        + [row("g", 1.02, 1.01, 1.03)],
+    )
     monkeypatch.setattr(command, "options_of", lambda *_: OPT)
     old, new = str(tmp_path / "old.json"), str(tmp_path / "new.json")
     assert command.main(["--json", new, "--compare", old]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "  changed first, a, asyncio: 1 [0.9, 1.1] -> 1.3 [1.2, 1.4] x stock +30.0%" in lines
     assert "  same    first, b, asyncio: 1 [0.9, 1.1] -> 1.1 [1.05, 1.2] x stock +10.0%" in lines
-    assert "1 of 2 figures changed beyond their intervals; 1 have none" in lines
+    assert [line.split()[:3] for line in lines if line.startswith("  moved")] == [
+        ["moved", "first,", "e,"],
+        ["moved", "first,", "f,"],
+    ]
+    assert "  same    first, g, asyncio: 1 [0.99, 1] -> 1.02 [1.01, 1.03] x stock +2.0%" in lines
+    assert "of 6 figures 1 changed beyond noise; 2 moved, which noise may explain; 1 have no interval" in lines
     assert "1 figures are in one of the files only" in lines
 
 
