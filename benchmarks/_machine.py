@@ -50,7 +50,7 @@ def kernel_hz() -> dict[str, Any]:
     release = platform.release()
     for path, read in (("/proc/config.gz", gzip.open), (f"/boot/config-{release}", open)):
         try:
-            with read(path, "rt") as file:  # type: ignore[operator]
+            with read(path, "rt") as file:
                 found = re.search(r"^CONFIG_HZ=(\d+)$", file.read(), re.MULTILINE)
         except OSError:
             continue

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from benchmarks.report._sections import Section, Table, number, of
+from benchmarks.report._sections import Section, Table, number, of, span
 
 WIDTH = 118
 BEGIN, END = "<!-- cost: written by python -m benchmarks.report -->", "<!-- /cost -->"
@@ -72,11 +72,13 @@ def readme_table(data: Mapping[str, Any]) -> str:
     for label, benchmark, name in README_ROWS:
         cells = [found.get((benchmark, name, loop)) for loop in loops]
         if all(cells):
-            rows.append([label, *(f"{number(r['value'], 3)}" for r in cells if r)])
+            rows.append([label, *(f"{number(r['value'])} ({span(r)})" for r in cells if r)])
     machine = data["machine"]
+    load = max((load for done in data["done"].values() for load in done["load"]), default=0)
     note = (
-        "Times the stock loop's own, as the median of turns, on CPython "
-        f"{machine['python']}, {machine['cpus']} CPUs. [All figures, with their intervals](docs/benchmarks.md)."
+        "Times the stock loop's own: the median of turns, and the interval that holds it; more is better for requests "
+        f"only. CPython {machine['python']}, {machine['cpus']} CPUs with a load of up to {load:.1f}. "
+        "[All figures](docs/benchmarks.md), also beside threads, processes, gevent, trio and Go."
     )
     table = table_lines(Table(["", *loops], rows))
     return "\n".join([BEGIN, "", *table, "", *textwrap.wrap(note, WIDTH), "", END])

@@ -92,7 +92,7 @@ def test_readme_table_is_put_between_its_marks(file):
     page = _markdown.with_table(f"before\n{_markdown.BEGIN}\nold\n{_markdown.END}\nafter", data)
     assert page.startswith("before\n")
     assert page.endswith("after")
-    assert "| a step, one task ready | 0.568 |" in page
+    assert "| a step, one task ready | 0.568 (0.5 to 0.6) |" in page
     assert "old" not in page
     assert _markdown.with_table(page, data) == page
     with pytest.raises(ValueError, match="Put these two lines"):
