@@ -89,11 +89,11 @@ def test_page_has_the_figures(file):
 def test_readme_table_is_put_between_its_marks(file):
     """And nothing else is changed; a README without them is an error with what to type."""
     data = json.loads(file.read_text())
-    page = _markdown.with_table(f"before\n{_markdown.BEGIN}\nold\n{_markdown.END}\nafter", data)
+    page = _markdown.with_table(f"before\n{_markdown.BEGIN}\nxyzzy\n{_markdown.END}\nafter", data)
     assert page.startswith("before\n")
     assert page.endswith("after")
     assert "| a step, one task ready | 0.568 (0.5 to 0.6) |" in page
-    assert "old" not in page
+    assert "xyzzy" not in page
     assert _markdown.with_table(page, data) == page
     with pytest.raises(ValueError, match="Put these two lines"):
         _markdown.with_table("no marks", data)
