@@ -1,6 +1,6 @@
 # Everything here works in a fresh clone: environments are made under .venv/ when they are missing or stale.
 #
-#   make test     lint, types, docs and all tests, on every CPython >= 3.11 found     (ARGS=--help for parts)
+#   make test     lint, types, docs and tests, on every CPython >= 3.11 found     (ARGS=--everywhere: each test on each)
 #   make test-services   the tests that need a database: starts a PostgreSQL of its own
 #   make fault-injection   all tests with a preemption at every safe point, then at a share of them drawn by a seed
 #   make demo     watch a CPU-bound task being preempted

@@ -3,9 +3,9 @@
 Problem: preemptio depends on the insides of the interpreter, so a run on one version says nothing about the
 next version.
 What we do: find each CPython >= 3.11, give each its own environment under .venv/, and run the table `STEPS`:
-the checks of the source once, what rests on the insides of the interpreter on every version, the rest on the oldest
-and the newest. As many steps run side by side as there are processors; each is one process, so that none has to share
-its own. What a step writes is shown when it ends, or as it comes if it runs alone.
+what rests on the insides of the interpreter on every version, the rest where it says most (`On`), so that it takes ten
+minutes; `--everywhere` runs all on all. As many steps run side by side as there are processors; each is one process, so
+that none has to share its own. What a step writes is shown when it ends, or as it comes if it runs alone.
 A failed step does not stop the rest. The end lists each failure with the command that repeats it alone.
 Uses the standard library only: it is what installs everything else.
 """
@@ -35,10 +35,11 @@ EXTRAS = ".[all,bench,test]"
 
 
 class On(enum.Enum):
-    """The Pythons that a step is run on."""
+    """The Pythons that a step is run on, unless everything is to be run on all."""
 
     OLDEST = "the oldest: the answer is the same on all"
-    ENDS = "the oldest and the newest: what rests on the surface of the library, and on other people's packages"
+    NEWEST = "the newest: what rests on the surface of the library, and on other people's packages"
+    ENDS = "the oldest and the newest: what rests on the insides of the interpreter, and takes minutes"
     ALL = "all: what rests on the insides of the interpreter"
 
 
@@ -62,16 +63,16 @@ STEPS = (
     Step("knobs-page", "-m preemptio._tools.gen_knobs --check", On.OLDEST),
     Step("metrics-page", "-m preemptio._tools.gen_metrics --check", On.OLDEST),
     Step("events-page", "-m preemptio._tools.gen_events --check", On.OLDEST),
-    Step("programs", "-m pytest tests/programs"),
-    Step("neighbours", "-m pytest tests/neighbours", On.ENDS),
-    Step("services", "-m pytest tests/servers", On.ENDS),
-    Step("cpython", "tests/cpython/run.py"),
+    Step("programs", "-m pytest tests/programs", On.ENDS),
+    Step("surface", "-m pytest tests/benchmarks tests/cli tests/docs tests/examples tests/meta", On.NEWEST),
     Step("loops", f"-m pytest {LOOPS}"),
-    Step("monitor", "-m pytest tests/monitor"),
-    Step("page", "-m pytest tests/page", On.ENDS),
-    Step("surface", "-m pytest tests/benchmarks tests/cli tests/docs tests/examples tests/meta", On.ENDS),
-    Step("scan", "-m pytest tests/scan"),  # walks the heap: in a process that has little on it it takes less time
+    Step("cpython", "tests/cpython/run.py"),
     Step("asyncio-debug", f"-m pytest {LOOPS} -m loop", On.OLDEST, environ={"PYTHONASYNCIODEBUG": "1"}),
+    Step("scan", "-m pytest tests/scan"),  # walks the heap: in a process that has little on it it takes less time
+    Step("monitor", "-m pytest tests/monitor", On.ENDS),
+    Step("neighbours", "-m pytest tests/neighbours", On.NEWEST),
+    Step("services", "-m pytest tests/servers", On.NEWEST),
+    Step("page", "-m pytest tests/page", On.NEWEST),
 )
 """Longest first, as far as it matters: what is begun last is waited for alone."""
 
@@ -312,8 +313,8 @@ def run_one(python: Python, step: Step, report: Report, *, alone: bool) -> None:
         report.record(heading, command, why, summary, time.monotonic() - started)
 
 
-def run_all(pythons: list[Python], steps: list[Step], report: Report, jobs: int) -> int:
-    """Run each step on each Python it is meant for, so many at a time; return the exit status."""
+def run_all(pythons: list[Python], steps: list[Step], report: Report, jobs: int, *, everywhere: bool = False) -> int:
+    """Run each step on each Python it is meant for, or on all, so many at a time; return the exit status."""
     report.heading("environments")
     with concurrent.futures.ThreadPoolExecutor() as pool:  # pip waits for the network half of its time
         made = [pool.submit(prepare, python, report.log) for python in pythons]
@@ -324,8 +325,8 @@ def run_all(pythons: list[Python], steps: list[Step], report: Report, jobs: int)
             continue
         again = f"make test ARGS='--python {python.name[2:]}'"
         report.record(f"{python.name}: environment", again, str(error), "", time.monotonic() - report.started)
-    meant = {On.OLDEST: pythons[:1], On.ENDS: [pythons[0], pythons[-1]], On.ALL: pythons}
-    work = [(python, step) for step in steps for python in usable if python in meant[step.on]]
+    meant = {On.OLDEST: pythons[:1], On.NEWEST: pythons[-1:], On.ENDS: [pythons[0], pythons[-1]], On.ALL: pythons}
+    work = [(python, step) for step in steps for python in usable if everywhere or python in meant[step.on]]
     pool = concurrent.futures.ThreadPoolExecutor(jobs)
     try:
         alone = jobs == 1 or len(work) == 1
@@ -349,6 +350,7 @@ def main() -> int:
     parser.add_argument("--environment", action="store_true", help=only)
     injection = "the whole suite under fault injection, on the newest version unless --python says another"
     parser.add_argument("--fault-injection", action="store_true", help=injection)
+    parser.add_argument("--everywhere", action="store_true", help="every step on every Python: twice the time")
     jobs = os.cpu_count() or 1
     parser.add_argument("--jobs", type=int, default=jobs, metavar="N", help=f"so many steps at a time; {jobs} here")
     options = parser.parse_args()
@@ -372,7 +374,7 @@ def main() -> int:
         pythons = pythons if options.python else pythons[-1:]
         return run_all(pythons, list(FAULT_INJECTION), Report(sys.stdout), options.jobs)
     steps = [step for step in STEPS if step.name in (options.step or names)]
-    return run_all(pythons, steps, Report(sys.stdout), options.jobs)
+    return run_all(pythons, steps, Report(sys.stdout), options.jobs, everywhere=options.everywhere)
 
 
 if __name__ == "__main__":
