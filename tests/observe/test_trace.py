@@ -132,7 +132,7 @@ async def test_what_else_there_is():
     computes = preemptio.go(masked)
     await computes
     async with preemptio.suspended(task.g):
-        await asyncio.sleep(0.002)
+        await asyncio.sleep(0.02)
     async with preemptio.stop_the_world("a test"):
         pass
     gc.collect(1)
@@ -145,7 +145,7 @@ async def test_what_else_there_is():
     assert region.name == "masked"
     assert region.end - region.start >= 25_000_000
     (held,) = spans(timeline, task, "held")
-    assert held.end - held.start >= 1_500_000
+    assert held.end - held.start >= 15_000_000
     pauses = timeline.spans[Track(0, "pauses", 0)]
     assert {span.name for span in pauses} == {"stopping", "the world is stopped: a test"}
     assert "generation 1" in {span.name for span in timeline.spans[Track(0, "gc", 0)]}
