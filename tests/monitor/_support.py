@@ -52,9 +52,12 @@ async def outside(fn, *args):
 
 
 async def _connect(port, term):
-    return await telnetlib3.open_connection(
+    reader, writer = await telnetlib3.open_connection(
         "127.0.0.1", port, term=term, cols=200, rows=50, connect_minwait=0.05, connect_maxwait=1.0
     )
+    # The console hangs up on what does not begin as telnet. Its own negotiation may not have come within the wait.
+    writer.send_iac(telnetlib3.telopt.IAC + telnetlib3.telopt.NOP)
+    return reader, writer
 
 
 def ask(port, *commands):
