@@ -22,7 +22,8 @@ from typing import Any, Final
 from preemptio._scan._classes import attribute, attributes, module_of
 from preemptio._scan._graph import cells_of
 
-_GATHERING: Final = asyncio.tasks._GatheringFuture  # type: ignore[attr-defined]
+GATHERING: Final = asyncio.tasks._GatheringFuture  # type: ignore[attr-defined]
+"""The type of what `gather` returns."""
 
 _GROUPS: Final = frozenset({"asyncio.taskgroups", "anyio._backends._asyncio"})
 """Modules of the task groups, which keep the future that their parent waits for in `_on_completed_fut`."""
@@ -40,7 +41,7 @@ def tasks_behind(future: Any) -> Iterator[tuple[Any, str]]:
             if not asyncio.Future.done(each):
                 yield each, how
             continue
-        if type(each) is _GATHERING:
+        if type(each) is GATHERING:
             todo += [(child, "gather") for child in each._children if _pending(child)]
         for callback, *_ in attribute(each, "_callbacks") or ():
             if type(callback) is FunctionType and callback.__name__ == "_outer_done_callback":

@@ -32,6 +32,7 @@ from gc import get_referents
 from typing import Any, Final
 from weakref import WeakSet
 
+from preemptio._aio._awaited import GATHERING
 from preemptio._scan._classes import attribute, attributes, ids, is_a, names_of, qualname_of
 from preemptio._scan._graph import CONTAINERS, cells_of
 
@@ -41,8 +42,6 @@ MANY: Final = 1_000
 _WAKEUPS: Final = ("task_wakeup", "TaskStepMethWrapper", "TaskWakeupMethWrapper")
 
 _BOUND: Final = (types.MethodType, types.BuiltinMethodType, types.MethodWrapperType)
-
-_GATHERING: Final = asyncio.tasks._GatheringFuture  # type: ignore[attr-defined]
 
 _SMALL: Final = ids(set, list, tuple, dict)
 
@@ -123,7 +122,7 @@ class Cancels:
             awaited = task._fut_waiter
             if is_a(awaited, asyncio.Task):
                 todo.append(awaited)
-            if type(awaited) is _GATHERING:
+            if type(awaited) is GATHERING:
                 todo += awaited._children
             todo += awaited_in_asyncio(task)
 

@@ -22,16 +22,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
+from preemptio._aio._awaited import GATHERING
 from preemptio._aio._task import Task
 from preemptio._log import report_stopped, report_stragglers
 
 if TYPE_CHECKING:
     from preemptio._aio._runtime import RuntimeLoop
-
-GATHERING: Final = getattr(asyncio.tasks, "_GatheringFuture", None)
-"""The type of what `gather` returns; where there is none, others' shutdowns are not bounded."""
 
 
 class Straggler(Task[Any]):
@@ -49,7 +47,7 @@ class Straggler(Task[Any]):
 
 def shuts_down(loop: asyncio.AbstractEventLoop, future: Any) -> set[asyncio.Task[Any]] | None:
     """Return all tasks of the loop if `future` gathers them and each was cancelled: who waits for that ends it."""
-    if GATHERING is None or type(future) is not GATHERING:
+    if type(future) is not GATHERING:
         return None
     left = asyncio.all_tasks(loop)
     if not left or not left.issubset(future._children) or not all(task.cancelling() for task in left):
