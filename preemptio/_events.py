@@ -108,10 +108,11 @@ STARVING = Event(
     "`starvation`, and others have had it.",
     "If it is to go on under load, give it a smaller `nice`, or do not start it with `background=True`. If not, raise "
     "the knob. `PREEMPTIO_DEBUG=schedtrace=1000,scheddetail=1` shows who has the CPU. Said after one such time, ten, "
-    "a hundred, ...",
+    "a hundred, ..., and of one task at a time.",
     {
         "seconds": "for how long, at least",
         "parked": "how many wait as it does, itself included",
+        "others": "how many others it would be said of now; it has waited longest",
         "nice": "its own",
         "background": "whether it runs only when nothing else wants to",
         "created_at": "where it was started",

@@ -164,7 +164,7 @@ def report_cpu_limit(g: G, action: str, limit: float, used: float) -> None:
     _say(_events.CPU_LIMIT, g, action=action, limit=limit, used=round(used, 6))
 
 
-def report_starving(g: G, seconds: float, parked: int) -> None:
+def report_starving(g: G, seconds: float, parked: int, others: int) -> None:
     """Say that a task which could run was not let to."""
     advice = "start it without background=True" if g.background else "start it with a smaller nice"
     _say(
@@ -172,6 +172,7 @@ def report_starving(g: G, seconds: float, parked: int) -> None:
         g,
         seconds=seconds,
         parked=parked,
+        others=others,
         nice=g.nice,
         background=g.background,
         created_at=g.created_at,

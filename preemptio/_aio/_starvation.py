@@ -8,7 +8,8 @@ slept for an hour and was made ready just now has an old one.
 
 What we do. Two looks at the parked queue, one knob apart. A G that is in it at both, and has not had the CPU in
 between, has waited at least that long. A look costs what is parked; there are none while nothing is. Who waits
-in the ordinary queue waits for the loop to turn, which is a slow step's affair.
+in the ordinary queue waits for the loop to turn, which is a slow step's affair. Of those that a look finds one is told of,
+and the number of the others: where one starves a thousand may.
 
 Context: `parked` wherever a G is put into the queue, the tick handler included; `_look` in a timer of the loop.
 """
@@ -50,10 +51,10 @@ class Starvation(Instrument):
         parked = [(entry.g if isinstance(entry, Parked) else entry[0]) for _, _, _, entry in heap]
         starving = {g.id: g for g in parked if self._seen.get(g.id) == g.slices}
         self._looks = Repeats({key: n for key, n in self._looks.items() if key in starving})
-        for key in sorted(starving):
-            looks = self._looks.count(key)
-            if looks:
-                report_starving(starving[key], looks * self._seconds, len(heap))
+        waited = {key: looks for key in sorted(starving) if (looks := self._looks.count(key))}
+        if waited:
+            longest = max(waited, key=lambda key: waited[key])
+            report_starving(starving[longest], waited[longest] * self._seconds, len(heap), len(waited) - 1)
         self._seen = {g.id: g.slices for g in parked}
         self._watching = bool(parked)
         if parked:

@@ -118,6 +118,7 @@ def charge(units: int) -> None:
     used = units if tick != p.schedtick else used + units
     if used >= UNITS_PER_SLICE:
         used = 0
+        p.parked.use_up(g, time.thread_time() - p.cpu_mark)
         p.request(g)
     extra.charged = (p.schedtick, used)
     checkpoint()

@@ -11,10 +11,13 @@ when the loop is quiet and nothing else is parked, and its ordinary steps wait h
 The fair share. With n parked Gs beside a busy loop, one is resumed every `max(1, 4 / n)` slices: a lone hog gets
 a fifth of the CPU, four or more share a half. So neither I/O nor hogs starve, and I/O wins.
 
+Who says by `charge()` that its slice is used up has used it up, whatever the clock says. Else it would keep the least
+time of all, and a thousand of them that hand over every few microseconds would shut everybody else out for minutes.
+
 A newcomer's virtual time is lifted to the queue's own (less one slice), else a fresh hog would shut out one that
 has run for an hour until it had caught up.
 
-Context: the hub, except `push`, which runs on the carrier that is about to be left. Loop's thread only.
+Context: the hub, except `push` and `use_up`, which run on the carrier that is about to be left. Loop's thread only.
 """
 
 from __future__ import annotations
@@ -84,6 +87,11 @@ class ParkedQueue:
         extra.vruntime = max(extra.vruntime, self._min_vruntime - self.slice)
         self._seq += 1
         heapq.heappush(self.heap, (extra.background, extra.vruntime, self._seq, entry))
+
+    def use_up(self, g: G, ran: float) -> None:
+        """Count what is left of the slice of a G, of which it ran so many seconds, as if it had run that, too."""
+        extra = g.extra()
+        extra.vruntime += max(0.0, self.slice - ran) * NICE_WEIGHT**extra.nice
 
     def due(self, now: float, quiet: int) -> bool:
         """Report whether the head should be resumed now. `quiet`: turns in a row with nothing ready."""

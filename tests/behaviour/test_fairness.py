@@ -120,3 +120,20 @@ async def test_a_newcomer_does_not_shut_out_an_old_hog():
     assert old.g.slices >= slices + 3
     flag.stop = True
     await asyncio.gather(old, fresh)
+
+
+async def test_a_slice_that_is_used_up_by_charge_is_used_up():
+    """Who hands over by charge(1000) and does nothing else does not come before who computes: they take turns."""
+    flag = Flag()
+    hog = preemptio.go(spin, flag)
+    await parked(hog)
+    slices = hog.g.slices
+
+    def generous():
+        for _ in range(200):
+            preemptio.charge(1000)
+
+    await preemptio.go(generous)
+    assert hog.g.slices - slices > 20
+    flag.stop = True
+    await hog

@@ -242,7 +242,7 @@ async def test_an_event_has_the_context_of_its_task(said):
     with Flag() as flag:
         task = asyncio.create_task(work(flag))
         await parked(task)
-        _log.report_starving(task.g, 1.0, 1)
+        _log.report_starving(task.g, 1.0, 1, 0)
         _log.report_source("a", "b", "about no task")
     await task
     assert [
@@ -313,6 +313,14 @@ def test_who_runs_between_two_looks_does_not_starve(said):
     heap.clear()
     timers.pop()()
     assert timers == []
+    many = [type("G", (), {**row, "id": n})() for n in range(3, 1003)]
+    heap += [(False, 0.0, g.id, (g,)) for g in many]
+    watch.parked(many[0])
+    timers.pop()()
+    timers.pop()()
+    assert [(entry["g"], entry["others"]) for entry in of(said, "starving task")[2:]] == [(3, 0), (4, 998)]
+    heap.clear()
+    timers.pop()()
     watch.parked(runs)
     assert len(timers) == 1
 
