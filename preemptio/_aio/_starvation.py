@@ -8,8 +8,8 @@ slept for an hour and was made ready just now has an old one.
 
 What we do. Two looks at the parked queue, one knob apart. A G that is in it at both, and has not had the CPU in
 between, has waited at least that long. A look costs what is parked; there are none while nothing is. Who waits
-in the ordinary queue waits for the loop to turn, which is a slow step's affair. Of those that a look finds one is told of,
-and the number of the others: where one starves a thousand may.
+in the ordinary queue waits for the loop to turn, which is a slow step's affair. Of those that a
+look finds one is told of, and the number of the others: where one starves a thousand may.
 
 Context: `parked` wherever a G is put into the queue, the tick handler included; `_look` in a timer of the loop.
 """

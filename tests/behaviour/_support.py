@@ -3,6 +3,7 @@
 import asyncio
 
 import preemptio
+from preemptio.lowlevel import Gstatus
 
 
 def injected():
@@ -46,6 +47,14 @@ async def parked(*tasks):
     for task in tasks:
         while not task.g.parked:
             assert not task.done(), f"{task} ended before it was preempted"
+            await asyncio.sleep(0)
+
+
+async def waiting(*tasks):
+    """Return when each of these tasks waits for something."""
+    for task in tasks:
+        while task.g.status is not Gstatus.WAITING:
+            assert not task.done(), f"{task} ended before it waited"
             await asyncio.sleep(0)
 
 

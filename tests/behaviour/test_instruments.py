@@ -19,7 +19,11 @@ from preemptio._core._probe import probe
 from preemptio.lowlevel import Gstatus, PreemptKind, Verdict, current_g
 from tests.behaviour._support import Flag, parked, spin, turns
 
-pytestmark = [pytest.mark.loop, pytest.mark.asyncio]
+pytestmark = [
+    pytest.mark.loop,
+    pytest.mark.asyncio,
+    pytest.mark.uninjected("what is told of each stop, and in which order"),
+]
 
 
 class Watch(runtime.Instrument):

@@ -13,7 +13,7 @@ from preemptio._observe._dump import text_of
 from preemptio._observe._snapshot import Seen, Snapshot, from_outside
 from preemptio._observe._text import duration, quoted
 from preemptio.lowlevel import current_g
-from tests.behaviour._support import Flag, parked, spin, turns
+from tests.behaviour._support import Flag, parked, spin, turns, waiting
 
 pytestmark = pytest.mark.asyncio
 
@@ -65,6 +65,7 @@ async def cancelled(*tasks):
     await asyncio.wait(tasks)
 
 
+@pytest.mark.uninjected("what is said of a task that was never stopped")
 async def test_a_task_that_waits():
     """Its state, its frames outermost first with file, line and source, what it waits for, and where it was created."""
     event = asyncio.Event()
@@ -137,7 +138,7 @@ async def test_tasks_that_stand_alike_are_one_paragraph():
     event = asyncio.Event()
     tasks = [asyncio.create_task(outer(event), name=f"worker-{n}") for n in range(50)]
     other = asyncio.create_task(waits(event), name="other")
-    await turns(2)
+    await waiting(*tasks, other)
     text, single = preemptio.dump(), preemptio.dump(group=False)
     low, high = tasks[0].g.id, tasks[-1].g.id
     assert f'50 tasks G {low}-{high} "worker-0", "worker-1", "worker-2", ... [asyncio.Event]:' in text

@@ -109,7 +109,7 @@ def test_what_stays_noisy_is_said_ever_more_rarely():
 # Slow steps.
 
 
-@pytest.mark.uninjected
+@pytest.mark.uninjected("a step that is not interrupted")
 def test_a_slow_step(make_loop, said):
     """Is told of with who, where, how long, and what refused it, when another task had to wait."""
 
@@ -127,7 +127,7 @@ def test_a_slow_step(make_loop, said):
     assert entry["seconds"] == entry["worst"] >= 0.03
 
 
-@pytest.mark.uninjected
+@pytest.mark.uninjected("a step that is not interrupted")
 def test_a_slow_call_of_c_code(make_loop, said):
     """No tick can look before it is over; the one that comes then tells."""
 
@@ -144,7 +144,7 @@ def test_a_slow_call_of_c_code(make_loop, said):
     assert "preemptio.blocking" in entry["advice"]
 
 
-@pytest.mark.uninjected
+@pytest.mark.uninjected("what the tick alone finds")
 def test_a_slow_callback(make_loop, base, said):
     """Is no task's."""
     if base is not asyncio.SelectorEventLoop:
@@ -161,7 +161,7 @@ def test_a_slow_callback(make_loop, base, said):
     assert "g" not in slow(said, "callback")[0]
 
 
-@pytest.mark.uninjected
+@pytest.mark.uninjected("a step that is not interrupted")
 def test_a_slow_step_in_library_code_names_the_line_that_leads_there(make_loop, said):
     """`where` is the library's, `called_at` the program's."""
     text = json.dumps([0] * 50_000)
@@ -182,7 +182,7 @@ def test_a_slow_step_in_library_code_names_the_line_that_leads_there(make_loop, 
     assert re.fullmatch(r".*test_events\.py:\d+ in .*main", entry["called_at"])
 
 
-@pytest.mark.uninjected
+@pytest.mark.uninjected("how late others are")
 def test_nobody_is_late_where_nothing_waits(make_loop, base, said):
     """A task that has the loop to itself may compute; and 0 watches nothing."""
 
@@ -206,7 +206,7 @@ def test_nobody_is_late_where_nothing_waits(make_loop, base, said):
     assert slow(said, "held on purpose") == []
 
 
-@pytest.mark.uninjected
+@pytest.mark.uninjected("a step that is not interrupted")
 def test_a_place_that_stays_slow_is_counted(make_loop, said):
     """Ten times make two events, and the second has the worst of them."""
 
@@ -230,6 +230,7 @@ def test_a_place_that_stays_slow_is_counted(make_loop, said):
 
 
 @pytest.mark.asyncio
+@pytest.mark.uninjected("where the task stands")
 async def test_an_event_has_the_context_of_its_task(said):
     """Also of one that stands in the middle of a step, which has entered its context; and no other task's."""
     structlog.contextvars.bind_contextvars(request="main")
@@ -270,7 +271,7 @@ async def test_what_logging_binds_does_not_stay_in_the_task(said):
 # Starvation.
 
 
-@pytest.mark.uninjected
+@pytest.mark.uninjected("who runs when")
 def test_a_task_that_is_never_let_to_run(make_loop, said):
     """One of the background class, on a loop that is never quiet."""
 
@@ -347,7 +348,7 @@ def test_a_leak_is_told_of_once(said):
     assert "queues.py" in entry["stack"]
 
 
-@pytest.mark.uninjected
+@pytest.mark.uninjected("who refuses")
 @pytest.mark.asyncio
 async def test_a_suspension_that_comes_too_late(said, monkeypatch):
     """Is told of, with what refused it last."""

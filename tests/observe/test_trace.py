@@ -155,6 +155,7 @@ async def test_what_else_there_is():
     trace.stop()
 
 
+@pytest.mark.uninjected("how many turns there are")
 async def test_begun_and_taken_in_the_middle():
     """What ran when the recorder came, what runs now, and what has waited since before: none is left out or torn."""
     waiter = asyncio.create_task(asyncio.sleep(60), name="waiter")

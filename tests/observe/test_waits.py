@@ -9,7 +9,7 @@ import pytest
 import preemptio
 from preemptio._observe._edges import Edge
 from preemptio._observe._waits import Node, Waits
-from tests.behaviour._support import Flag, parked, spin, turns
+from tests.behaviour._support import Flag, parked, spin, turns, waiting
 
 pytestmark = pytest.mark.asyncio
 
@@ -19,9 +19,11 @@ async def forever():
 
 
 async def hows(*coros):
-    """Run coroutines until they wait; return their edges by name of the waiting task, and clean up."""
-    tasks = [asyncio.create_task(coro, name=f"waiter {n}") for n, coro in enumerate(coros)]
-    await turns(4)
+    """Run coroutines until they wait, one after the other; return their edges by name of the task, and clean up."""
+    tasks = []
+    for n, coro in enumerate(coros):
+        tasks.append(asyncio.create_task(coro, name=f"waiter {n}"))
+        await waiting(tasks[-1])
     graph = preemptio.waits()
     for task in tasks:
         task.cancel()
@@ -175,16 +177,18 @@ async def test_queues_and_events():
 
 async def test_a_cycle():
     """Of two tasks that wait for each other's lock is shown first, once, and drawn red and thick."""
-    one, two = asyncio.Lock(), asyncio.Lock()
+    one, two, both = asyncio.Lock(), asyncio.Lock(), asyncio.Barrier(2)
 
     async def takes(first, second):
         async with first:
-            await asyncio.sleep(0)
+            await both.wait()
             async with second:
                 pass
 
     tasks = [asyncio.create_task(takes(one, two), name="a"), asyncio.create_task(takes(two, one), name="b")]
-    await turns(4)
+    while both.n_waiting or not (one.locked() and two.locked()):
+        await asyncio.sleep(0)
+    await waiting(*tasks)
     graph = preemptio.waits()
     (cycle,) = graph.cycles
     assert sorted(graph.nodes[node].name for node in cycle) == ["", "", "a", "b"]
