@@ -80,7 +80,7 @@ async def drive(label, app):
         print(f"{label:9} similar: {answers}, {len(checks):3} x /health, slowest {max(checks) * 1000:6.1f} ms")
         if app is budgeted:
             print("by letters:", (await get(port, "/similar/dataclasses/enum?by=letters"))[0])
-    return max(checks)
+    return len(checks)
 
 
 if __name__ == "__main__":
@@ -90,4 +90,4 @@ if __name__ == "__main__":
     else:
         frozen = asyncio.run(drive("plain", service))
         kept = preemptio.run(drive("preempted", budgeted))
-        print("health was checked meanwhile:", kept < frozen / 2)
+        print("health was checked meanwhile:", kept > 4 * frozen)

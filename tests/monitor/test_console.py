@@ -262,7 +262,7 @@ def test_closing_lets_go_what_is_held_and_stops_what_was_started():
     (said,) = ask(left.port, "gnice 1 1")
     assert "no G 1 is alive" in said
     left.close()
-    assert threading.active_count() == len([each for each in threading.enumerate() if "monitor" not in each.name])
+    assert not [each for each in threading.enumerate() if each.name == "preemptio-monitor"]
 
 
 def test_start_says_what_is_wrong_and_what_to_type(monkeypatch, capfd):

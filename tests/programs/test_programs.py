@@ -5,6 +5,9 @@ must come of it: `Exit: N` (negative: killed by that signal), and any number of 
 the user, or `May say: text`, what it may. Lines like `PREEMPTIO_SLICE=1ms` there are settings; slow steps, which a slow
 machine makes, are told of only where PREEMPTIO_SLOW is set. A program that ends with
 status 0 must have printed OK.
+
+Under fault injection (tests/conftest.py) the programs run with it, too, but for those with settings of their own for it,
+and those that declare `Uninjected: why`.
 """
 
 import os
@@ -33,6 +36,8 @@ def test_program(path, loop):
     settings = {"PREEMPTIO_SLICE": "1ms", "PREEMPTIO_GRACE": "100ms", "PREEMPTIO_SLOW": "0"}
     settings |= dict(re.findall(r"^(PREEMPTIO_\w+)=(\S+)$", declared, re.MULTILINE))
     environ = {key: value for key, value in os.environ.items() if not key.startswith("PREEMPTIO_")}
+    if "Uninjected: " not in declared:
+        environ |= {key: value for key, value in os.environ.items() if key == "PREEMPTIO_DEBUG"}
     done = subprocess.run(
         [sys.executable, "-X", "faulthandler", path, loop],
         env={**environ, **settings, "PYTHONPATH": f"{HERE.parents[1]}{os.pathsep}{HERE}"},
