@@ -6,10 +6,12 @@ Context: anywhere; a loop is made in the thread that will run it.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import threading
 from asyncio import base_events
 from typing import Any
 
+from preemptio._aio._at_exit import halt_others
 from preemptio._aio._hop import HopLoop
 from preemptio._aio._run_ahead import RunAheadLoop
 from preemptio._aio._runtime import RuntimeLoop
@@ -19,6 +21,8 @@ from preemptio._config import KNOBS, config
 from preemptio._errors import UnsupportedError
 
 Loop = asyncio.AbstractEventLoop
+
+atexit.register(halt_others)
 
 
 def uvloop_class() -> type[Loop] | None:

@@ -21,6 +21,12 @@ def run(main):
     return preemptio.run(main, loop_factory=make_loop)
 
 
+def rounds(n):
+    """Return how many rounds take as long as n of them do without fault injection, or nearly."""
+    debug = preemptio.config.debug
+    return max(n // 200, 1) if debug.preemptall or debug.preemptrandom else n
+
+
 class Flag:
     stop = False
 

@@ -8,7 +8,7 @@ import os
 import signal
 import warnings
 
-from _common import Flag, parked, preempted, run, spin
+from _common import Flag, parked, preempted, rounds, run, spin
 
 import preemptio
 
@@ -21,12 +21,12 @@ def forks():
         code = 1
         try:
             assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
-            for _ in range(2_000_000):
+            for _ in range(rounds(2_000_000)):
                 preemptio.checkpoint()
             code = 0
         finally:
             os._exit(code)
-    for _ in range(1_000_000):
+    for _ in range(rounds(1_000_000)):
         pass
     return pid
 

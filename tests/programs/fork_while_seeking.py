@@ -1,5 +1,6 @@
 """fork while a search for a safe point is on: the child computes on, and never runs its parent's other tasks.
 
+Uninjected: it is about searches, and their trace function
 Exit: 0
 """
 

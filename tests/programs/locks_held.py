@@ -1,5 +1,6 @@
 """A G that holds a thread lock is not preempted, so that no other one blocks the thread, and it is elsewhere.
 
+Uninjected: locks_held_everywhere does it
 Exit: 0
 """
 

@@ -10,7 +10,7 @@ import sys
 import threading
 import warnings
 
-from _common import Flag, parked, preempted, run, spin
+from _common import Flag, parked, preempted, rounds, run, spin
 
 import preemptio
 from preemptio._preempt._monitor import REQUESTS
@@ -34,7 +34,7 @@ def forks():
             assert not REQUESTS._asked
             assert REQUESTS._tool == -1
             assert sys.getswitchinterval() > 0.001
-            for _ in range(1_000_000):
+            for _ in range(rounds(1_000_000)):
                 preemptio.checkpoint()
             thread = threading.Thread(target=lambda: results.append(run(child())))
             results = []
@@ -43,7 +43,7 @@ def forks():
             code = 0 if results else 2
         finally:
             os._exit(code)
-    for _ in range(1_000_000):
+    for _ in range(rounds(1_000_000)):
         pass
     return pid
 

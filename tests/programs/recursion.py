@@ -6,19 +6,19 @@ Exit: 0
 import asyncio
 import sys
 
-from _common import preempted, run
+from _common import preempted, rounds, run
 
 import preemptio
 
 
 def down(n):
-    for _ in range(300):
+    for _ in range(rounds(300)):
         pass
     return 0 if n == 0 else down(n - 1) + 1
 
 
 def endless(n):
-    for _ in range(300):
+    for _ in range(rounds(300)):
         pass
     return endless(n + 1)
 

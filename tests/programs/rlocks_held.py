@@ -1,5 +1,6 @@
 """An RLock belongs to the thread, so it lets every G in: its holder must not be preempted. Without the rule it was.
 
+Uninjected: it needs a torn one without the rule, and there is none in so few rounds
 Exit: 0
 """
 
