@@ -99,8 +99,12 @@ class Everywhere(OwnTracer):
         step = p.step
         if step is None or p.carrier is None:
             return None  # the hub, or a callback: no G's code, and neither is what it calls
-        if event == "call" and self._rules.ownership.whose(frame) is Whose.RUNTIME:
-            return None
+        if event == "call":
+            try:
+                if self._rules.ownership.whose(frame) is Whose.RUNTIME:
+                    return None
+            except RecursionError:  # the frame below is the user's, and has room for what it does
+                return self._on_event
         lasti = frame.f_lasti
         if event == "line":
             candidate = lasti <= self._last.get(frame, -1)
@@ -125,6 +129,8 @@ class Everywhere(OwnTracer):
             return None
         try:
             verdict = Verdict.MASKED if p.masked(g) else self._rules.verdict(g, frame, certain=True)
+        except RecursionError:  # too close to the limit is not a safe point
+            return None
         except Exception as exc:  # the frame below is the user's: an error of ours must not surface there
             p.host.post(report_internal, "preemptall", exc)
             return None

@@ -34,6 +34,8 @@ def again():
 
 
 async def main():
+    if rounds(1000) < 1000:  # each stop looks at all frames below
+        sys.setrecursionlimit(250)
     depth = sys.getrecursionlimit() - 60
     tasks = [preemptio.go(again) for _ in range(3)]
     deep = [preemptio.go(down, depth) for _ in range(3)]
