@@ -38,6 +38,8 @@ NAMES = (
     "cost",
     "memory",
     "timeout",
+    "blocking",
+    "sources",
     "scan",
     "scale",
     "load",

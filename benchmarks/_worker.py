@@ -34,6 +34,7 @@ class Side:
     base: str = "asyncio"
     slice: float | None = None  # seconds; None: the slice that users have who set nothing
     metrics: bool = False  # whether the preempted loop measures
+    source: str | None = None  # where the preempted loop's tick comes from; None: as the library chooses
 
     def new_event_loop(self) -> asyncio.AbstractEventLoop:
         """Build the loop that this side is about."""
@@ -49,6 +50,8 @@ class Side:
         if self.slice is not None:
             preemptio.config.slice = self.slice
         preemptio.config.metrics = int(self.metrics)
+        if self.source is not None:
+            preemptio.config.source = self.source
         return preemptio.new_event_loop(base)
 
     def run(self, main: Callable[..., Coroutine[Any, Any, Any]], *args: Any) -> Any:
