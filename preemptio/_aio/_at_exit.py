@@ -25,15 +25,14 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from greenlet import getcurrent
-
-from preemptio._aio._runtime import LOOPS
+from preemptio._aio._inspect import LOOPS
+from preemptio._compat import RELEASE
 from preemptio._core._parked import Parked
 
 if TYPE_CHECKING:
     from preemptio._aio._runtime import RuntimeLoop
 
-NEEDED: Final = sys.version_info < (3, 14)
+NEEDED: Final = RELEASE < (3, 14)
 
 LIMIT: Final = 1.0
 """Seconds that all of them are given together."""
@@ -56,11 +55,11 @@ def halt_others() -> None:
 def _come(loop: RuntimeLoop, halted: threading.Semaphore) -> None:
     """Stand still in the hub. Callbacks run there, or on a carrier: then that is sent back to it."""
     p = loop._p
-    if getcurrent() is p.hub:
+    if p.carrier is None:
         _stand_still(halted)
     p.settled = partial(_stand_still, halted)
     p.attention = True
-    nobody: Parked = Parked(None, None, getcurrent(), None, None, killed=True)  # type: ignore[arg-type]
+    nobody: Parked = Parked(None, None, None, None, None, killed=True)  # type: ignore[arg-type]
     loop.enqueue(nobody)
 
 

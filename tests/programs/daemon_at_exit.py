@@ -1,5 +1,5 @@
-"""The process ends while loops in daemon threads compute, turn and sleep: it does not crash, and until the program's own
-last callback has run they answer.
+"""The process ends while loops in daemon threads compute, turn and sleep: it does not crash, and they answer until the
+program's own last callback has run.
 
 PREEMPTIO_DEBUG=preemptall=1
 May say: tick source unavailable

@@ -6,8 +6,8 @@ the user, or `May say: text`, what it may. Lines like `PREEMPTIO_SLICE=1ms` ther
 machine makes, are told of only where PREEMPTIO_SLOW is set. A program that ends with
 status 0 must have printed OK.
 
-Under fault injection (tests/conftest.py) the programs run with it, too, but for those with settings of their own for it,
-and those that declare `Uninjected: why`.
+Under fault injection (tests/conftest.py) the programs run with it, too, but for those with settings of their own for
+it, and those that declare `Uninjected: why`.
 """
 
 import os
