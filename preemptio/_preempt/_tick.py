@@ -370,8 +370,8 @@ class Ticker:
         called = verdict in IN_A_CALL or (verdict is Verdict.RUNTIME and frame.f_code in GO_FRAMES)  # go(time.sleep, 1)
         called = called and not self._monitored  # a call that waits has no events to look at it from
         if called and self._rescue.still_there(g, frame) and self._rescue.may_leave(frame):
-            if p.host.quiet():
-                return None
+            if not p.parked.heap and p.host.quiet():
+                return None  # nobody waits for the thread
             self._rescuing = True
             self._set_period(p.slice)
             return g

@@ -1,5 +1,6 @@
 """A task that blocks the thread in the operating system does not stop the others, and gets what it waits for.
 
+PREEMPTIO_STARVATION=0
 Exit: 0
 Says: blocking call in a task
 Says: blocking_calls.py
@@ -180,6 +181,21 @@ async def computes_again():
     return True
 
 
+async def released_by_a_hog():
+    """Who is blocked lets the preempted ones run, too, where nobody else is ready and no timer is set, not even ours."""
+    lock = threading.Lock()
+    lock.acquire()
+
+    def computes():
+        while preempted(hog) < 3:
+            pass
+        lock.release()
+
+    waits, hog = preemptio.go(lock_forever, lock), preemptio.go(computes)
+    await asyncio.gather(waits, hog)
+    return True
+
+
 async def main():
     for blocks in (acquire, enter, get, get_simple, receive, selects, reads, program, join, result, sleep):
         await beats(blocks, preemptio.go)
@@ -189,6 +205,7 @@ async def main():
     assert await exclusion()
     assert await cancelled()
     assert await computes_again()
+    assert await released_by_a_hog()
     barrier = threading.Barrier(4)  # nobody leaves before all have come: one after the other would never end
     await asyncio.gather(*[preemptio.go(barrier.wait) for _ in range(4)])
     try:
