@@ -165,15 +165,16 @@ def lock_forever(lock):
 
 async def computes_again():
     """Having been blocked once does not cost a task its slices later."""
-    flag = Flag()
+    flag, awake = Flag(), []
 
     def sleeps_and_spins():
         while not task.g._extra.blocked_at:
             time.sleep(0.005)
+        awake.append(preempted(task))
         spin(flag)
 
     task = preemptio.go(sleeps_and_spins)
-    while not preempted(task):
+    while not awake or preempted(task) == awake[0]:
         await asyncio.sleep(0)
     flag.stop = True
     assert task.g._extra.blocked_at is None
