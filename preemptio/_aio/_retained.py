@@ -18,6 +18,7 @@ from preemptio._aio._cancels import chain
 from preemptio._aio._inspect import all_gs
 from preemptio._aio._roots import shared_roots
 from preemptio._aio._scan import Scan, scan
+from preemptio._core._gstatus import DEAD
 from preemptio._scan._paths import Path, Trail
 from preemptio._scan._retained import Colours, Held, Retention, Summary
 from preemptio._scan._root import Root
@@ -65,7 +66,7 @@ class Retaining:
             for g in list(self.numbers):
                 await self._job(g)
             for _ in range(ROUNDS):
-                again = [g for g in scan.ran_since() if g in self.numbers]
+                again = await scan.ran_since(self.numbers)
                 if len(again) <= CHANGED:
                     break
                 for g in again:
@@ -82,11 +83,15 @@ class Retaining:
     async def _last_look(self) -> None:
         """Take the roots of all that have run since at one moment; walk from them afterwards."""
         scan, last = self.scan, []
-        scan.missed(scan.looked_at)
-        with scan.moment():
-            for g in scan.ran_since():
-                self._number(g)
-                last.append((g, self._roots(g.task)))
+        await scan.missed(scan.looked_at)
+        with scan.watch() as ran:
+            ran.update(dict.fromkeys(await scan.ran_since(scan.now())))
+            async with scan.moment():
+                for g in ran:
+                    task = g.task
+                    if g is not scan.me and task is not None and g.status is not DEAD:
+                        self._number(g)
+                        last.append((g, self._roots(task)))
         for g, roots in last:
             await self._walk(g, roots)
 
