@@ -16,8 +16,8 @@ on; whoever must not be disturbed by them needs one call of C.
 It must grow neither with the heap nor with the number of Gs. To ask all of them who has run takes a microsecond each,
 and several beside a large heap, whose walk has put them out of the CPU's caches: so that is done in slices before, and
 who runs from then on is noted (`watch`). A collection, which takes seconds for a large heap, waits until it is over.
-And the tick must not find the step overdue: it would look for a safe point by tracing, which takes ten times as long.
-So a moment is the beginning of a slice, and a region that is not preempted.
+And it is the beginning of a slice: a step that the tick finds overdue is searched for a safe point by tracing, under
+which everything takes ten times as long.
 
 One scan a loop at a time: the next waits for its turn.
 
@@ -48,7 +48,6 @@ from preemptio._core._current import current_g
 from preemptio._core._g import G
 from preemptio._core._gstatus import DEAD
 from preemptio._core._instruments import Instrument
-from preemptio._core._mask import nopreempt
 from preemptio._core._pauses import Pauses
 from preemptio._core._reasons import PauseReason
 from preemptio._errors import InternalError, NotAGError
@@ -146,7 +145,7 @@ class Scan:
     async def moment(self) -> AsyncIterator[None]:
         """Be the only one that runs, for as long as the body awaits nothing; it is recorded as a pause."""
         await self.fresh()
-        with nopreempt("the last look of a scan"), uncollected():
+        with uncollected():
             start = time.perf_counter()
             yield
             paused = time.perf_counter() - start
