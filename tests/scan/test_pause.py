@@ -1,4 +1,4 @@
-"""The last look of a scan, in which nothing else runs: what is done in it, and what is seen. By count, not by the clock."""
+"""The last look of a scan, in which nothing else runs: what is done in it, by count, and what is seen."""
 
 import asyncio
 import contextlib
