@@ -48,7 +48,7 @@ BATCH: Final = 32
 """Objects whose referents are asked for in one call."""
 
 CHUNK: Final = 500
-"""Edges between two looks at the clock; a container with more is taken in portions. 0.2 ms, if each is merely marked."""
+"""Edges between two looks at the clock; a container with more is taken in portions. 0.2 ms, if each is but marked."""
 
 HAVE_GC: Final = 1 << 14
 """Py_TPFLAGS_HAVE_GC, of a class: its objects may refer to others."""
