@@ -23,7 +23,7 @@ One scan a loop at a time: the next waits for its turn.
 
 Invariants.
   S1  No G is a job twice in one round, and none of those that were noted is left out and alive. Else: InternalError.
-  S2  A last look that is for what changed is at each G that ran, or was born, since its roots were taken.
+  S2  Who has run, or was born, since its roots were taken is known at the last look (`watch`, after `ran_since`).
   S3  The scanner's own objects are hidden from the walk. Its G is no root; who called it is, like any other.
 
 Context: a task of the loop.

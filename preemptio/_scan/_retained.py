@@ -13,8 +13,9 @@ A G's own task and coroutine are its own whoever refers to them, and are not wal
 An approximation. The program runs on while this goes on: what was dropped since still counts, and what moved from one
 G to another counts for both. What is made since, at the address of something that was met and freed, counts for who
 had that, or for nobody. Gs that ran since their roots were taken are walked from again, the last of them from roots
-that are taken at one moment while the world stands. A size that changed is taken off and put on as it is by then. What
-C code refers to is not seen. What several variables of one G lead to counts for the first.
+that are taken at one moment, in which nothing else runs: sixteen at the most, so that it is short. A size that
+changed is taken off and put on as it is by then. What C code refers to is not seen. What several variables of one G
+lead to counts for the first.
 
 Context: the scanner's G.
 """

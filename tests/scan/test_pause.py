@@ -9,6 +9,7 @@ import pytest
 
 import preemptio
 from preemptio import scan
+from preemptio._aio._retained import CHANGED, Retaining
 from preemptio._aio._scan import Scan
 from preemptio._preempt import _gcfence
 from preemptio.lowlevel import pauses
@@ -208,6 +209,44 @@ def test_who_runs_just_before_it_is_seen(eager, in_the_pause):
     sizes = run(main())
     assert len(sizes) == 2
     assert [size for size in sizes if not MEGABYTE < size < 1.2 * MEGABYTE] == []
+
+
+def test_few_are_looked_at_in_it_however_many_run(in_the_pause, monkeypatch):
+    """Those who run all the time are looked at one by one before; nobody is left out of the report."""
+    looked, inside = [], []
+    roots = Retaining._roots
+
+    def counted(self, task):
+        looked.append(bool(inside))
+        return roots(self, task)
+
+    @contextlib.contextmanager
+    def pause():
+        inside.append(None)
+        yield
+        inside.clear()
+
+    async def paused():
+        return pause()
+
+    async def runs(_thing):
+        while True:
+            await asyncio.sleep(0)
+
+    async def main():
+        tasks = [asyncio.create_task(runs(bytes(MEGABYTE // 10))) for _ in range(5 * CHANGED)]
+        await asyncio.sleep(0)
+        report = await scan.retained(background=False)
+        for task in tasks:
+            task.cancel()
+        return [report.of(task).size for task in tasks]
+
+    monkeypatch.setattr(Retaining, "_roots", counted)
+    in_the_pause(paused)
+    sizes = run(main())
+    assert 0 < looked.count(True) <= CHANGED
+    assert looked.count(False) >= len(sizes)
+    assert [size for size in sizes if size < MEGABYTE // 10] == []
 
 
 def test_it_is_recorded():
