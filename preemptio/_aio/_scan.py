@@ -13,11 +13,11 @@ while the scanner does not await, nothing else of the loop runs. To hold a thous
 done then. So a moment is a stretch without an await, and counts as a pause like a stop of the world. Other threads run
 on; whoever must not be disturbed by them needs one call of C.
 
-It must grow neither with the heap nor with the number of Gs. To ask all of them who has run takes a microsecond each,
-and several beside a large heap, whose walk has put them out of the CPU's caches: so that is done in slices before, and
-who runs from then on is noted (`watch`). A collection, which takes seconds for a large heap, waits until it is over.
-And it is the beginning of a slice: a step that the tick finds overdue is searched for a safe point by tracing, under
-which everything takes ten times as long.
+It must grow neither with the heap nor with the number of Gs. A step that the tick finds overdue is searched for a
+safe point by tracing, under which everything takes five times as long, the longer the more ticks come; so a moment is
+the beginning of a slice, and short enough not to be overdue. To ask all Gs who has run takes half a microsecond each:
+that is done in slices before, and who runs from then on is noted (`watch`). A collection, which takes seconds for a
+large heap, waits until it is over.
 
 One scan a loop at a time: the next waits for its turn.
 
