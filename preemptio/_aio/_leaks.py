@@ -139,12 +139,11 @@ class LeakScan:
         suspects = list(self.suspects.values())
         island = Island(self.mark, suspects)
         await self.scan.through(island)
-        core = Core(island.core(each.future for each in suspects), suspects)
+        core = Core(island.core(each.future for each in suspects), suspects, still)
         try:
-            self.scan.missed({*self.scan.looked_at, *(each.g for each in suspects)})
-            await self.scan.fresh()
-            with self.scan.moment():
-                core.count(still)
+            await self.scan.missed({*self.scan.looked_at, *(each.g for each in suspects)})
+            async with self.scan.moment():
+                core.count()
             await self._arranged()
             for _ in core.settle():
                 await self.scan.give_way()

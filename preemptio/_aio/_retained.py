@@ -18,6 +18,7 @@ from preemptio._aio._cancels import chain
 from preemptio._aio._inspect import all_gs
 from preemptio._aio._roots import shared_roots
 from preemptio._aio._scan import Scan, scan
+from preemptio._core._gstatus import DEAD
 from preemptio._scan._paths import Path, Trail
 from preemptio._scan._retained import Colours, Held, Retention, Summary
 from preemptio._scan._root import Root
@@ -27,10 +28,10 @@ if TYPE_CHECKING:
     from preemptio._core._g import G
 
 ROUNDS: Final = 4
-"""How often the Gs that ran meanwhile are walked from again, before the world is stopped for the last of them."""
+"""How often the Gs that ran meanwhile are walked from again, if they are too many for the last look."""
 
 CHANGED: Final = 16
-"""Gs that may be left for that."""
+"""Gs that are looked at in the last look: 0.1 to 0.2 ms each, in which nothing else runs."""
 
 
 class Retaining:
@@ -64,14 +65,7 @@ class Retaining:
             await scan.through(self.colours)
             for g in list(self.numbers):
                 await self._job(g)
-            for _ in range(ROUNDS):
-                again = [g for g in scan.ran_since() if g in self.numbers]
-                if len(again) <= CHANGED:
-                    break
-                for g in again:
-                    scan.looked_at.pop(g, None)
-                    await self._job(g)
-            await self._last_look()
+            await self._look_again()
             summary = Summary(self.colours, self.numbers)
             for _ in summary.steps(self.held):
                 await scan.give_way()
@@ -79,14 +73,30 @@ class Retaining:
         finally:
             self.colours.forget()
 
-    async def _last_look(self) -> None:
-        """Take the roots of all that have run since at one moment; walk from them afterwards."""
+    async def _look_again(self) -> None:
+        """Look at those again that have run since, or are new, until few are left; at these at one moment.
+
+        Where many run all the time they never become few: then some stay as they were when they were last looked at.
+        """
         scan, last = self.scan, []
-        scan.missed(scan.looked_at)
-        with scan.moment():
-            for g in scan.ran_since():
-                self._number(g)
-                last.append((g, self._roots(g.task)))
+        await scan.missed(scan.looked_at)
+        with scan.watch() as ran:
+            ran.update(dict.fromkeys(await scan.ran_since(scan.now())))
+            for _ in range(ROUNDS):
+                if len(ran) <= CHANGED:
+                    break
+                again = list(ran)
+                ran.clear()
+                for g in again:
+                    if g is not scan.me:
+                        self._number(g)
+                        scan.looked_at.pop(g, None)
+                        await self._job(g)
+            async with scan.moment():
+                for g in [g for g in ran if g is not scan.me and g.status is not DEAD][:CHANGED]:
+                    self._number(g)
+                    if g.task is not None:
+                        last.append((g, self._roots(g.task)))
         for g, roots in last:
             await self._walk(g, roots)
 

@@ -13,11 +13,18 @@ while the scanner does not await, nothing else of the loop runs. To hold a thous
 done then. So a moment is a stretch without an await, and counts as a pause like a stop of the world. Other threads run
 on; whoever must not be disturbed by them needs one call of C.
 
+It must grow neither with the heap nor with the number of Gs. A step that the tick finds overdue is searched for a
+safe point by tracing, under which everything takes five times as long, the longer the more ticks come; so a moment is
+the beginning of a slice, and short enough not to be overdue. To ask all Gs who has run takes half a microsecond each:
+that is done in slices before, and who runs from then on is noted (`watch`). A collection, which takes seconds for a
+large heap, waits until it is over.
+
 One scan a loop at a time: the next waits for its turn.
 
 Invariants.
   S1  No G is a job twice in one round, and none of those that were noted is left out and alive. Else: InternalError.
-  S2  The scanner's own objects are hidden from the walk. Its G is no root; who called it is, like any other.
+  S2  Who has run, or was born, since its roots were taken is known at the last look (`watch`, after `ran_since`).
+  S3  The scanner's own objects are hidden from the walk. Its G is no root; who called it is, like any other.
 
 Context: a task of the loop.
 """
@@ -26,8 +33,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Container, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Container, Coroutine, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final, Protocol, TypeVar, cast
 from weakref import WeakKeyDictionary
 
@@ -35,14 +42,16 @@ from preemptio._aio._cancels import weak_sets
 from preemptio._aio._go import go
 from preemptio._aio._inspect import all_gs
 from preemptio._aio._runtime import RuntimeLoop
-from preemptio._aio._steps import adopt
 from preemptio._aio._suspend import resume_g, suspend
 from preemptio._aio._world import world_of
 from preemptio._core._current import current_g
 from preemptio._core._g import G
+from preemptio._core._gstatus import DEAD
+from preemptio._core._instruments import Instrument
 from preemptio._core._pauses import Pauses
 from preemptio._core._reasons import PauseReason
 from preemptio._errors import InternalError, NotAGError
+from preemptio._scan._collector import uncollected
 from preemptio._scan._graph import clock
 from preemptio._scan._root import Root
 from preemptio._scan._roots import roots_of
@@ -92,10 +101,9 @@ class Scan:
         self.loop = loop
         self.me = me
         self.until = clock() + SLICE
-        everybody = all_gs(loop)
-        self.gs = [g for g in everybody if g is not me]
+        self.gs = self.now()
         self.looked_at: dict[G, int] = {}  # which have had their roots taken, and their slices at that time
-        self.newest = max(g.id for g in everybody)
+        self.newest = max((g.id for g in self.gs), default=0)
 
     def own(self) -> list[Any]:
         """Return what must be hidden from a walk: what belongs to the scan, and what is reached by the loop alone."""
@@ -133,29 +141,63 @@ class Scan:
             resume_g(state)
         await self.give_way()
 
+    @asynccontextmanager
+    async def moment(self) -> AsyncIterator[None]:
+        """Be the only one that runs, for as long as the body awaits nothing; it is recorded as a pause."""
+        await self.fresh()
+        with uncollected():
+            start = time.perf_counter()
+            yield
+            paused = time.perf_counter() - start
+        world_of(self.loop).pauses.setdefault(str(PauseReason.SCAN), Pauses()).add(0.0, paused)
+
     @contextmanager
-    def moment(self) -> Iterator[None]:
-        """Be the only one that runs, for as long as nothing is awaited; it is recorded as a pause."""
-        start = time.perf_counter()
-        yield
-        pauses = world_of(self.loop).pauses.setdefault(str(PauseReason.SCAN), Pauses())
-        pauses.add(0.0, time.perf_counter() - start)
+    def watch(self) -> Iterator[dict[G, None]]:
+        """Note all Gs that run, or are born, in the dictionary that is given."""
+        table, ran = self.loop._p.instruments, Ran()
+        table.add(ran)
+        try:
+            yield ran.gs
+        finally:
+            table.remove(ran)
 
-    def ran_since(self) -> list[G]:
-        """Return the Gs that ran after their roots were taken, and those that have none taken."""
-        return [g for g in self._now() if self.looked_at.get(g) != g.slices]
+    async def ran_since(self, gs: Iterable[G]) -> list[G]:
+        """Return those of some Gs that ran after their roots were taken, or have none taken, and are not dead."""
+        found = []
+        for g in gs:
+            if self.looked_at.get(g) != g.slices and g.status is not DEAD:
+                found.append(g)
+            await self.give_way()
+        return found
 
-    def missed(self, known: Container[G]) -> None:
+    async def missed(self, known: Container[G]) -> None:
         """Check that each G that was noted is `known`, or dead by now: an unknown one may hold what others wait for.
 
         Raises:
             InternalError: one was missed.
         """
-        for g in self._now():
+        for g in self.now():
             if g.id <= self.newest and g not in known:
                 msg = f"G {g.id} was missed by the scan"
                 raise InternalError(msg, g.dump(others=True))
+            await self.give_way()
 
-    def _now(self) -> list[G]:
-        tasks = asyncio.all_tasks(self.loop)
-        return [g for g in map(adopt, tasks) if g is not self.me]
+    def now(self) -> list[G]:
+        """Return the Gs that there are, but the scanner's."""
+        return [g for g in all_gs(self.loop) if g is not self.me]
+
+
+class Ran(Instrument):
+    """Notes which Gs run, and which are born."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self.gs: dict[G, None] = {}
+
+    def created(self, g: G) -> None:
+        """Note one that is born."""
+        self.gs[g] = None
+
+    def started(self, g: G) -> None:
+        """Note one that is given the CPU."""
+        self.gs[g] = None

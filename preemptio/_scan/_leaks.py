@@ -41,7 +41,6 @@ Context: the scanner's G; `Core.count` in a stretch without an await.
 
 from __future__ import annotations
 
-import gc
 import sys
 import weakref
 from collections.abc import Callable, Iterable, Iterator
@@ -53,6 +52,7 @@ from types import AsyncGeneratorType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from preemptio._preempt import _iframe
+from preemptio._scan._collector import uncollected
 from preemptio._scan._graph import clock
 
 if TYPE_CHECKING:
@@ -212,13 +212,8 @@ def counts_and_referents(things: list[Any]) -> tuple[list[int], list[list[Any]]]
     """
     counted: Callable[[], Any] = partial(list, map(sys.getrefcount, things))
     referred: Callable[[], Any] = partial(list, map(get_referents, things))
-    on = gc.isenabled()
-    gc.disable()  # on 3.11 it would run in the middle
-    try:
+    with uncollected():  # on 3.11 it would run in the middle
         counts, referents = map(call, (counted, referred))
-    finally:
-        if on:
-            gc.enable()
     return counts, referents
 
 
@@ -229,10 +224,12 @@ OURS: int = counts_and_referents([object()])[0][0]
 class Core:
     """What has to be unreachable for the suspects to be leaked, counted at one moment."""
 
-    def __init__(self, things: list[Any], suspects: Iterable[Blocked]) -> None:
-        """Take over a list to which nobody else refers, nor to what is in it."""
+    def __init__(self, things: list[Any], suspects: Iterable[Blocked], still: Callable[[Blocked], bool]) -> None:
+        """Take over a list to which nobody else refers, nor to what is in it. `still`: whether one is still blocked."""
         self._things = things
+        self._frames = [(index, thing) for index, thing in enumerate(things) if type(thing) is Frames]
         self._suspects = list(suspects)
+        self._still = still
         self._gone: list[Blocked] = []  # suspects that have run meanwhile
         self._at = {id(thing): index for index, thing in enumerate(things)}
         self._counts: list[int] = []
@@ -244,19 +241,23 @@ class Core:
         """Return how many objects are counted."""
         return len(self._things)
 
-    def count(self, still: Callable[[Blocked], bool]) -> None:
-        """Count, while nothing else of the loop runs. What is not `still` blocked counts as alive."""
-        suspects, self._suspects = self._suspects, []
-        for blocked in suspects:
-            (self._suspects if still(blocked) else self._gone).append(blocked)
+    def count(self) -> None:
+        """Count, while nothing else of the loop runs. What is done here is done in a pause: the rest is `settle`'s."""
         self._counts, self._out = counts_and_referents(self._things)
-        standing = set(map(id, self._suspects))
-        for index, thing in enumerate(self._things):
-            if type(thing) is Frames and id(thing.blocked) in standing:
-                self._out[index] = thing.referents()
+        for index, frames in self._frames:
+            if self._still(frames.blocked):
+                self._out[index] = frames.referents()
 
     def settle(self) -> Iterator[None]:
-        """Find out what the counts say, with a pause here and there; then `leaked` is known."""
+        """Find out what the counts say, with a pause here and there; then `leaked` is known.
+
+        What is blocked by now, and has not run since it was noted, was blocked when it was counted; what is not counts
+        as alive.
+        """
+        suspects, self._suspects = self._suspects, []
+        for blocked in suspects:
+            (self._suspects if self._still(blocked) else self._gone).append(blocked)
+            yield
         at = self._at
         leads: list[list[int]] = []
         explained = [0] * len(self._things)
@@ -301,7 +302,7 @@ class Core:
     def forget(self) -> None:
         """Refer to nothing any more."""
         self._things.clear()
-        self._out, self._suspects, self._gone, self.leaked = [], [], [], []
+        self._out, self._frames, self._suspects, self._gone, self.leaked = [], [], [], [], []
 
     def _insides(self, blocked: Blocked) -> list[int]:
         """Return where the insides of a G are: the frames, if there are any, follow its coroutine."""

@@ -171,6 +171,24 @@ class TestMeanwhile:
         with pytest.raises(TimeoutError):
             await task
 
+    async def test_a_timeout_of_code_that_computes(self):
+        """It is raised where the G stands, but not before it is let go."""
+        flag, limit = Flag(), preemptio.timeout(None)
+
+        async def body():
+            async with limit:
+                spin(flag)
+
+        task = asyncio.create_task(body())
+        await parked(task)
+        async with preemptio.suspended(task):
+            limit._block.strike()
+            await asyncio.sleep(0.01)
+            assert not task.done()
+        with pytest.raises(TimeoutError):
+            await task
+        assert limit.expired
+
     async def test_wake_ups_come_in_their_order(self):
         """Gs that were woken one after the other while one reader held them go on as they are let go."""
         order, events = [], [asyncio.Event() for _ in range(5)]

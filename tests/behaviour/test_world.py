@@ -166,3 +166,104 @@ async def test_statuses_are_as_they_were():
     assert task.g.status is Gstatus.WAITING
     event.set()
     await task
+
+
+async def test_the_reasons_are_recorded_apart():
+    """How often, and both times: a stop for one reason does not change what is known of another."""
+    async with preemptio.stop_the_world("first"):
+        pass
+    first = pauses()["first"]
+    for _ in range(2):
+        async with preemptio.stop_the_world("second"):
+            await turns(3)
+    assert pauses()["first"] == first
+    assert {reason: each.count for reason, each in pauses().items()} == {"first": 1, "second": 2}
+
+
+def eager(coro):
+    """Begin a task inside of the step that runs."""
+    return asyncio.eager_task_factory(asyncio.get_running_loop(), coro)
+
+
+needs_eager = pytest.mark.skipif(not hasattr(asyncio, "eager_task_factory"), reason="new in 3.12")
+
+
+@needs_eager
+@pytest.mark.uninjected("what its parent has done by then")
+async def test_an_eager_child_waits_until_its_parent_stands():
+    """The parent runs while its child decides to stop the world: that one waits for the end of the step."""
+    order = []
+
+    async def child():
+        async with preemptio.stop_the_world("test"):
+            order.append("stopped")
+            others = [g for g in all_gs(asyncio.get_running_loop()) if g is not current_g()]
+            assert all(g.status.scanned for g in others)
+            await turns(10)
+            order.append("goes on")
+
+    async def parent():
+        inside = eager(child())
+        order.append("parent")
+        await asyncio.sleep(0)
+        order.append("parent again")
+        await inside
+
+    other = asyncio.create_task(asyncio.Event().wait())
+    await turns(2)
+    await asyncio.create_task(parent())
+    assert order == ["parent", "stopped", "goes on", "parent again"]
+    assert not other.g.suspended
+    other.cancel()
+
+
+@needs_eager
+@pytest.mark.parametrize("way", ["cancelled", "cancelled twice"])
+async def test_cancelled_while_it_waits_for_the_last_one(way):
+    """Its request is withdrawn, and who was held already is let go: nobody was told of a stop."""
+    stopped, children = [], []
+
+    async def child():
+        async with preemptio.stop_the_world("test"):
+            stopped.append(1)
+
+    async def parent():
+        with preemptio.nopreempt("the cancellation comes first"):
+            children.append(eager(child()))
+            assert waiting.g.suspended
+            for _ in way.split():
+                children[0].cancel()
+        await asyncio.wait(children)
+
+    event = asyncio.Event()
+    waiting = asyncio.create_task(event.wait())
+    await turns(2)
+    task = asyncio.create_task(parent())
+    await task
+    assert (children[0].cancelled(), stopped) == (True, [])
+    assert not task.g.preempt_stop
+    assert not any(g.suspended for g in all_gs(asyncio.get_running_loop()))
+    assert "test" not in pauses()
+    event.set()
+    await waiting
+    async with preemptio.stop_the_world("next"):
+        pass
+    assert pauses()["next"].count == 1
+
+
+@pytest.mark.uninjected("the order in which they come")
+async def test_nested_ones_take_their_turn_as_one():
+    """Who waits for a turn comes after the outermost stop of the one before, whatever that does inside."""
+    order = []
+
+    async def body(n):
+        async with preemptio.stop_the_world("outer"):
+            order.append((n, "in"))
+            for _ in range(2):
+                async with preemptio.stop_the_world("inner"):
+                    await turns(3)
+            order.append((n, "out"))
+
+    await asyncio.gather(*[body(n) for n in range(4)])
+    assert order == [(n, what) for n in range(4) for what in ("in", "out")]
+    assert {reason: each.count for reason, each in pauses().items()} == {"outer": 4}

@@ -10,6 +10,7 @@ import pytest
 
 from preemptio._scan._graph import CHUNK, Walk, portions, referents
 from preemptio._scan._mark import Mark
+from preemptio._scan._retained import Colours
 
 NOW = 0.0
 
@@ -133,10 +134,12 @@ def test_no_code_of_the_users_is_run():
     assert marked([touchy]).met(thing)
 
 
-def test_a_slice_ends_in_time_whatever_it_meets():
+@pytest.mark.parametrize("size", [CHUNK, Colours.chunk])
+def test_a_slice_ends_in_time_whatever_it_meets(size):
     """Between two looks at the clock there is a chunk of edges, or the referents of a batch, never a long container."""
 
     class Counting(Walk):
+        chunk = size
         most = 0
 
         def take(self, things):
@@ -150,10 +153,11 @@ def test_a_slice_ends_in_time_whatever_it_meets():
 
     walk = Counting()
     walk.add([[[None] * 50_000 for _ in range(4)], dict.fromkeys(range(100_000)), tuple(range(100_000))])
+    walk.add([set(range(100_000)), collections.deque(range(100_000)), [[None] * 100 for _ in range(100)]])
     slices = 1
     while not walk.run(NOW):
         slices += 1
-    assert walk.most <= CHUNK
+    assert walk.most <= size
     assert slices > 400
 
 

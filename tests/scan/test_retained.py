@@ -203,16 +203,17 @@ def test_a_scan_can_be_cancelled(run):
     """Nobody stays held, and the next scan works."""
 
     async def main():
-        (task,) = await started(sleeper())
+        task, planted = await started(sleeper(), asyncio.Event().wait())
         try:
             async with asyncio.timeout(0.005):
                 await scan.retained()
         except TimeoutError:
             pass
         assert not task.g.suspended
-        return await scan.leaks(), task
+        return await scan.leaks(), task, planted
 
-    assert run(main())[0] == []
+    leaks, _, planted = run(main())
+    assert [leak.g for leak in leaks] == [planted.g]
 
 
 def test_outside_of_preemptio_it_says_so():
