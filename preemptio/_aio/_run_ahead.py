@@ -29,7 +29,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from preemptio._aio._hop import HopLoop
-from preemptio._aio._quiet import none_due, poller, timers_of
+from preemptio._aio._quiet import FEW, none_due, poller, timers_of
 from preemptio._aio._steps import capture
 from preemptio._core._parked import Parked
 from preemptio._core._step import run_step
@@ -61,7 +61,7 @@ class RunAheadLoop(HopLoop):
         if found is not None:
             self._queue, self._mark = found
         self._timers = timers_of(self)
-        self._asleep_timer: object = None
+        self._asleep_timer: Any = None
         self._poll: Callable[[int], list[Any]] | None = None  # made at its first use: the loop is too young here
 
     def _find_queue(self) -> tuple[deque[Any], Any] | None:
@@ -154,17 +154,33 @@ class RunAheadLoop(HopLoop):
     def idle(self) -> None:
         """Have it looked at a little later whether the loop waits with no end in sight. In the tick handler.
 
-        Not at once, and not while a timer is there: a loop that goes to sleep a hundred times a second is woken once.
+        Not at once, and if there is a timer, after it: a loop that goes to sleep a hundred times a second is woken
+        once. What a timer calls need not be a step, so that nobody would come here again.
         """
-        if self.on_asleep is not None and self._timers is not None and not self._timers:
+        timers = self._timers
+        if self.on_asleep is None or timers is None or len(timers) > FEW:
+            return
+        if self._asleep_timer is None or len(timers) == 1:  # alone, it is later than it need be
             self.post(self._look_asleep_later)
 
     def _look_asleep_later(self) -> None:
-        if self.on_asleep is not None and not self._timers:
-            self._asleep_timer = self.call_later(LOOK_ASLEEP, self._look_asleep, context=self._empty)
+        if self._asleep_timer is not None:
+            self._asleep_timer.cancel()
+        self._look_after(self._other_timers())
+
+    def _look_after(self, timers: set[Any]) -> None:
+        now = time.monotonic()
+        wait = LOOK_ASLEEP + max(0.0, min((timer.when() - now for timer in timers), default=0.0))
+        self._asleep_timer = self.call_later(wait, self._look_asleep, context=self._empty)
+
+    def _other_timers(self) -> set[Any]:
+        return set(self._timers or ()) - {self._asleep_timer}
 
     def _look_asleep(self) -> None:
-        timers = set(self._timers or ()) - {self._asleep_timer}  # uvloop drops it only now
+        timers = self._other_timers()
+        if 0 < len(timers) <= FEW:
+            self._look_after(timers)
+            return
         self._asleep_timer = None
         if self.on_asleep is not None and not timers and not self._queue:
             self.on_asleep()

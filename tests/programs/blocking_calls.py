@@ -183,7 +183,7 @@ async def computes_again():
 
 
 async def released_by_a_hog():
-    """Who is blocked lets the preempted ones run, too, where nobody else is ready and no timer is set, not even ours."""
+    """Who is blocked lets preempted ones run, too, where nobody else is ready and no timer is set, not even ours."""
     lock = threading.Lock()
     lock.acquire()
 

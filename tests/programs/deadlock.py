@@ -1,5 +1,6 @@
 """A deadlock is reported once it is certain: not beside I/O, a thread, a signal handler, a call that blocks or a timer.
 
+Uninjected: it is about what comes how soon
 Exit: 0
 Says: deadlock
 Says: cycles: G

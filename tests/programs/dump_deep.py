@@ -1,5 +1,6 @@
 """A chain of ten thousand coroutines, dumped: in two screens, and without recursion.
 
+Uninjected: each stop looks at all frames below, and there are five thousand
 Exit: 0
 """
 

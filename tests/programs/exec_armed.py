@@ -6,7 +6,7 @@ Exit: 0
 import os
 import sys
 
-from _common import Flag, parked, run, spin
+from _common import Flag, parked, rounds, run, spin
 
 import preemptio
 
@@ -20,7 +20,7 @@ print("OK")
 
 
 def leave():
-    for _ in range(300_000):  # so that the timer is armed for sure
+    for _ in range(rounds(300_000)):  # so that the timer is armed for sure
         pass
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-c", PROGRAM])

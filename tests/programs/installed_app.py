@@ -1,5 +1,6 @@
 """An application that lies in site-packages is told which line to set, and is preempted with it, as with the decorator.
 
+Uninjected: which refusal comes first
 Exit: 0
 Says: PREEMPTIO_ALLOW=installed_app,
 """

@@ -11,12 +11,13 @@ import json
 import sys
 import threading
 
-from _common import run
+from _common import rounds, run
 
 import preemptio
 from preemptio._preempt._monitor import REQUESTS
 
 MONITORED = hasattr(sys, "monitoring")
+ROUNDS = max(rounds(300), 5)
 
 
 def squares(n):
@@ -46,8 +47,8 @@ def forever():
 
 
 async def main():
-    expected = work(300)
-    hogs = [preemptio.go(work, 300) for _ in range(3)]
+    expected = work(ROUNDS)
+    hogs = [preemptio.go(work, ROUNDS) for _ in range(3)]
     for _ in range(5):
         endless = preemptio.go(forever, cancel="safepoint")
         while not endless.g.parked:

@@ -23,18 +23,18 @@ async def main():
     loop = asyncio.get_running_loop()
     for method in ("fork", "spawn"):
         context = multiprocessing.get_context(method)
-        process = context.Process(target=work, args=(100_000,))
+        process = context.Process(target=work, args=(rounds(100_000),))
         process.start()
         await asyncio.to_thread(process.join)
         assert process.exitcode == 0, (method, process.exitcode)
         with ProcessPoolExecutor(1, mp_context=context) as pool:
-            assert await loop.run_in_executor(pool, work, 100_000) == work(100_000)
+            assert await loop.run_in_executor(pool, work, rounds(100_000)) == work(rounds(100_000))
     flag.stop = True
     assert await hog
 
 
 if __name__ == "__main__":
-    from _common import Flag, parked, run, spin
+    from _common import Flag, parked, rounds, run, spin
 
     import preemptio
 

@@ -6,7 +6,7 @@ Exit: 0
 import os
 import signal
 
-from _common import run
+from _common import rounds, run
 
 ended = []
 
@@ -16,7 +16,7 @@ async def main():
     try:
         while True:
             n += 1
-            if n % 500_000 == 0:
+            if n % rounds(500_000) == 0:
                 os.kill(os.getpid(), signal.SIGINT)
     finally:
         ended.append(n)

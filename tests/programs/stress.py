@@ -1,6 +1,7 @@
 """About 2,000 preemptions at 200 us: what is computed is what is computed without any.
 
 PREEMPTIO_SLICE=200us
+Uninjected: hammered_everywhere does it
 Exit: 0
 """
 

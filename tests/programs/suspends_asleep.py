@@ -1,5 +1,6 @@
 """All tasks are asleep, and one could go on if another did not hold it that waits for it: it is let go.
 
+PREEMPTIO_STARVATION=0
 Exit: 0
 May say: suspended task was not resumed
 """
@@ -25,6 +26,12 @@ async def awaits():
     task = asyncio.create_task(worker())
     async with preemptio.suspended(task):
         return await task
+
+
+async def awaits_beside_a_timer():
+    """What it calls is no step, so nothing begins when it is due."""
+    asyncio.get_running_loop().call_later(0.2, int)
+    return await awaits()
 
 
 async def waits_in_a_function():
@@ -71,6 +78,7 @@ async def hold_each_others():
 
 for way in (
     awaits,
+    awaits_beside_a_timer,
     waits_in_a_function,
     is_a_task_group,
     awaits_in_the_stopped_world,
