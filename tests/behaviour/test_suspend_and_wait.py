@@ -134,6 +134,7 @@ async def sleeps(event):
     await event.wait()
 
 
+@pytest.mark.uninjected("a stopped world stops the test, too, which must have said before what is to come")
 class TestCancelled:
     """By anybody, while it waits for what it holds."""
 
