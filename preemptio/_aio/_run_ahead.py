@@ -28,7 +28,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from preemptio._aio._hop import HopLoop
+from preemptio._aio._hop import HopLoop, identity
 from preemptio._aio._quiet import FEW, none_due, poller, timers_of
 from preemptio._aio._steps import capture
 from preemptio._core._parked import Parked
@@ -94,7 +94,7 @@ class RunAheadLoop(HopLoop):
             else:
                 self._start_run((g, callback, args, context))
             return None
-        if id(context) in self._shared:
+        if identity(context) in self._shared:
             return self._base_call_soon(self._run_shared, context, callback, args, context=self._empty)
         return self._base_call_soon(callback, *args, context=context)
 
