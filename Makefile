@@ -2,6 +2,7 @@
 #
 #   make test     lint, types, docs and tests, on every CPython >= 3.11 found     (ARGS=--everywhere: each test on each)
 #   make test-services   the tests that need a database: starts a PostgreSQL of its own
+#   make test-ray   the tests that need Ray, of 240 MB: in an environment of their own
 #   make fault-injection   all tests with a preemption at every safe point, then at a share of them drawn by a seed
 #   make demo     watch a CPU-bound task being preempted
 #   make bench    the benchmarks, in their short form: a quarter of an hour     (ARGS='--json FILE' keeps the figures)
@@ -18,13 +19,17 @@ PYTHON ?= $(shell for python in $(CANDIDATES); do \
               $$python -c '$(NEW_ENOUGH)' >/dev/null 2>&1 && echo $$python && break; done)
 RUN_ALL = $(or $(PYTHON),$(error no CPython >= 3.11 found; type: make $@ PYTHON=/path/to/python3)) tests/run_all.py
 
-.PHONY: test test-services fault-injection demo bench bench-gate stress clean
+.PHONY: test test-services test-ray fault-injection demo bench bench-gate stress clean
 
 test:
 	@$(RUN_ALL) $(ARGS)
 
 test-services:
 	@python=$$($(RUN_ALL) --environment) && exec "$$python" tests/services/run.py $(ARGS)
+
+test-ray:
+	@python=$$($(RUN_ALL) --environment --extra ray-test) && \
+	    exec "$$python" -m pytest tests/neighbours/test_ray.py tests/examples -k ray $(ARGS)
 
 fault-injection:
 	@$(RUN_ALL) --fault-injection $(ARGS)

@@ -4,6 +4,9 @@ Problem: a client that waits for an answer before it asks again asks less while 
 how slow it is (coordinated omission).
 What we do: health checks have a time at which they are to be sent, whatever has become of those before, and their
 latency counts from that time. How late they really were sent is noted as well: the client's share, and the machine's.
+Beside a neighbour the kernel takes the CPU from the server, which is never idle, for milliseconds at a time, and
+from this process, too. It says for how long a process was ready and did not run; the longer of the two times is noted
+with each check.
 Other clients keep a long request each under way. At the end of the time no more is sent, and the server gets
 SIGTERM while long requests are under way: each of them is owed an answer.
 """
@@ -19,6 +22,15 @@ import time
 
 PATIENCE = {"/health": 10.0, "/crunch": 60.0}
 """Seconds after which an answer does not help any more, and counts as failed."""
+
+
+def kept_waiting(pid: int | str) -> float:
+    """Return for how many seconds a process was ready and did not run: its main thread, where the kernel says."""
+    try:
+        with open(f"/proc/{pid}/schedstat", "rb") as file:
+            return int(file.read().split()[1]) / 1e9
+    except OSError:
+        return 0.0
 
 
 class Clients:
@@ -48,21 +60,30 @@ class Clients:
         return True
 
 
-async def checks(clients: Clients, rate: float, seconds: float) -> list[tuple[float, float, float]]:
-    """Check the health at a rate; return when each check was to be sent, how late it was, and how long it took."""
-    start = time.perf_counter()
-    seen: list[tuple[float, float, float]] = []
+async def checks(
+    clients: Clients, rate: float, seconds: float, pid: int | str
+) -> list[tuple[float, float, float, float]]:
+    """Check the health at a rate.
 
-    async def check(due: float) -> None:
+    Returns, for each check, when it was to be sent, how late it was, how long it took from when it was to be sent, and
+    for how much of that the machine kept the server waiting, or this process. Seconds.
+    """
+    start = time.perf_counter()
+    seen: list[tuple[float, float, float, float]] = []
+
+    async def check(due: float, before: tuple[float, float]) -> None:
         late = time.perf_counter() - due
         await clients.get("/health")
-        seen.append((due - start, late, time.perf_counter() - due))
+        took = time.perf_counter() - due
+        taken = max(kept_waiting(who) - was for who, was in zip((pid, "self"), before, strict=True))
+        seen.append((due - start, late, took, taken))
 
     async with asyncio.TaskGroup() as group:
         for n in range(int(rate * seconds)):
             due = start + n / rate
+            before = kept_waiting(pid), kept_waiting("self")
             await asyncio.sleep(due - time.perf_counter())
-            group.create_task(check(due))
+            group.create_task(check(due, before))
     return seen
 
 
@@ -83,7 +104,7 @@ async def main(port: int, pid: int, rate: float, crunchers: int, seconds: float)
         for _ in range(crunchers):
             group.create_task(cruncher())
         await asyncio.sleep(0.5)
-        seen = await checks(clients, rate, seconds)
+        seen = await checks(clients, rate, seconds, pid)
         crunched, ending = done, True
         await asyncio.sleep(0.1)  # what was sent last is read
         failed, draining = len(clients.failed), under_way

@@ -102,7 +102,8 @@ DEBUG_FLAGS: Final = (
         kind=Lottery(),
         unit="seed and share",
         doc="Like `preemptall`, at this share of the safe points, drawn by this seed: `7:0.01` is one in a hundred. "
-        "Two runs of the same program with the same seed draw alike.",
+        "Two runs of the same program with the same seed draw alike; with a long PREEMPTIO_SLICE nothing but the draw "
+        "takes the CPU, and what a seed finds it finds again.",
     ),
     DebugFlag("sigquit", Integer(0, 1), "switch", "1 writes `preemptio.dump()` to standard error at SIGQUIT."),
 )

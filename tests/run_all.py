@@ -25,7 +25,7 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TextIO
 
@@ -83,10 +83,11 @@ class Python:
 
     version: tuple[int, int, int]
     path: str  # of the interpreter itself, not of a shim or a virtual environment
+    extra: str = ""  # of pyproject.toml's, what its environment has besides EXTRAS
 
     @property
     def name(self) -> str:
-        return f"py{self.version[0]}.{self.version[1]}"
+        return f"py{self.version[0]}.{self.version[1]}{self.extra and '-'}{self.extra}"
 
     @property
     def environment(self) -> Path:
@@ -175,7 +176,8 @@ def prepare(python: Python, log: TextIO) -> Path:
     interpreter = python.environment / "bin" / "python"
     stamp = python.environment / "preemptio-stamp"
     # ROOT is in it because an environment holds absolute paths: a clone that was moved needs a new one.
-    made_of = f"{python} {ROOT} {EXTRAS}".encode() + (ROOT / "pyproject.toml").read_bytes()
+    extras = f"{EXTRAS[:-1]},{python.extra}]" if python.extra else EXTRAS
+    made_of = f"{python} {ROOT} {extras}".encode() + (ROOT / "pyproject.toml").read_bytes()
     wanted = hashlib.sha256(made_of).hexdigest()
     if stamp.exists() and stamp.read_text() == wanted:
         return interpreter
@@ -183,7 +185,7 @@ def prepare(python: Python, log: TextIO) -> Path:
     stamp.unlink(missing_ok=True)
     venv = [python.path, "-m", "venv", "--clear", python.environment]
     pip = [interpreter, "-m", "pip", "-q", "--no-input", "--disable-pip-version-check"]
-    for command in (venv, [*pip, "install", "-e", EXTRAS]):
+    for command in (venv, [*pip, "install", "-e", extras]):
         # pip complains about index locations that do not exist here; that is of interest only if it fails.
         made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         if made.returncode:
@@ -348,6 +350,7 @@ def main() -> int:
     parser.add_argument("--step", action="append", choices=names, help="only this step; may be repeated")
     only = "only make the environment of the newest version, and print its interpreter"
     parser.add_argument("--environment", action="store_true", help=only)
+    parser.add_argument("--extra", default="", help="with --environment: one of its own that has this extra, too")
     injection = "the whole suite under fault injection, on the newest version unless --python says another"
     parser.add_argument("--fault-injection", action="store_true", help=injection)
     parser.add_argument("--everywhere", action="store_true", help="every step on every Python: twice the time")
@@ -365,7 +368,7 @@ def main() -> int:
         sys.exit(f"{found} Install one, for instance: pyenv install 3.13")
     if options.environment:
         try:
-            print(prepare(pythons[-1], sys.stderr))
+            print(prepare(replace(pythons[-1], extra=options.extra), sys.stderr))
         except OSError as error:
             sys.exit(f"No environment: {error}")
         return 0

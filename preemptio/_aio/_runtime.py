@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from preemptio._core._parked import Parked, Step
 
 
+_new: Final = Task.__new__
+
 ON_START: Final[list[Callable[[Any], object]]] = []
 """Called with each loop that begins to run, in its thread: how what watches loops gets to them. Must not raise."""
 
@@ -111,7 +113,9 @@ class RuntimeLoop:
             task = Task(coro, loop=self, name=name, context=context, **kwargs)  # type: ignore[arg-type]
             adopt(task)
         else:
-            task = Task(coro, loop=self, name=name, context=context)  # type: ignore[arg-type]
+            task = _new(Task)
+            task.g = None  # type: ignore[assignment]  # who asks for an attribute that is not there pays for its error
+            task.__init__(coro, loop=self, name=name, context=context)  # type: ignore[misc]
         if task._source_traceback:  # type: ignore[attr-defined]
             del task._source_traceback[-1]  # type: ignore[attr-defined]
         return task

@@ -145,8 +145,9 @@ def capture(callback: Any, args: tuple[Any, ...]) -> G | None:
         task = callback.__self__
         # A wake-up brings the future that the task waits for. The name says it too, but is dear to ask for.
         waits_for = task._fut_waiter if type(task) is Task else None  # type: ignore[attr-defined]
-        if (waits_for is None or not args or waits_for is not args[0]) and callback.__name__ != WAKEUP:
-            return None
+        if waits_for is None or not args or waits_for is not args[0]:
+            if not isinstance(task, asyncio.Task) or callback.__name__ != WAKEUP:
+                return None
     else:
         return None
     g: G | None = getattr(task, "g", None)

@@ -17,6 +17,9 @@ time of all, and a thousand of them that hand over every few microseconds would 
 A newcomer's virtual time is lifted to the queue's own (less one slice), else a fresh hog would shut out one that
 has run for an hour until it had caught up.
 
+CPU time is never the same twice, and an order by it neither. So under fault injection they go on in the order in which
+they came (`in_order`): what a seed finds, it finds again.
+
 Context: the hub, except `push` and `use_up`, which run on the carrier that is about to be left. Loop's thread only.
 """
 
@@ -67,7 +70,7 @@ class Parked:
 class ParkedQueue:
     """Parked Gs, least weighted CPU time first; the background class last."""
 
-    __slots__ = ("_min_vruntime", "_seq", "heap", "since", "slice")
+    __slots__ = ("_min_vruntime", "_seq", "heap", "in_order", "since", "slice")
 
     def __init__(self, slice_seconds: float) -> None:
         """Make an empty queue for slices of this many seconds."""
@@ -75,6 +78,7 @@ class ParkedQueue:
         self._seq = 0
         self._min_vruntime = 0.0
         self.slice = slice_seconds
+        self.in_order = False  # first come, first served; writer: fault injection
         self.since = 0.0  # monotonic time at which the last resumed G gave the CPU back; writer: the processor
 
     def __len__(self) -> int:
@@ -86,7 +90,8 @@ class ParkedQueue:
         extra = g.extra()
         extra.vruntime = max(extra.vruntime, self._min_vruntime - self.slice)
         self._seq += 1
-        heapq.heappush(self.heap, (extra.background, extra.vruntime, self._seq, entry))
+        key = 0.0 if self.in_order else extra.vruntime
+        heapq.heappush(self.heap, (extra.background, key, self._seq, entry))
 
     def use_up(self, g: G, ran: float) -> None:
         """Count what is left of the slice of a G, of which it ran so many seconds, as if it had run that, too."""

@@ -127,6 +127,7 @@ class Ticker:
     def inject_faults(self, share: float, seed: int) -> None:
         """From the next start on, stop every step at this share of its safe points; see _everywhere.py."""
         self._everywhere = Everywhere(self._p, self._rules, self._found, share, seed)
+        self._p.parked.in_order = True
 
     def start(self) -> None:
         """Take a source; called when the loop begins to run."""

@@ -12,6 +12,8 @@ before the next instruction.
 
 At a function's entry and at a back edge there are no operands, and what is known is all that there is. An instruction
 that drives a generator or a coroutine has that as its operand, whose frame is the next one: nothing is missed either.
+What drives one in its turn (`anext()` with a default) and keeps more alive than that stays on the stack from CPython
+3.12 on while its frame runs, and counts.
 At any other instruction C code is at work, which holds its operands, and more that nobody sees: the frame is known
 conservatively.
 
@@ -54,7 +56,7 @@ _POPS: Final = {
     "RESUME": 0,
     "JUMP_BACKWARD": 0,
     "FOR_ITER": 1,
-    "SEND": 2,
+    "SEND": 1 if "END_SEND" in _OPMAP else 2,  # from 3.12 on another instruction takes what is driven from the stack
     "LOAD_ATTR": 1,
     "LOAD_METHOD": 1,
     "GET_ITER": 1,

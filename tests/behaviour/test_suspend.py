@@ -420,7 +420,8 @@ class TestForgotten:
             gc.collect()
             await task
             await turns(3)
-        assert [entry["why"] for entry in said] == ["nobody refers to it any more"]
+        why = [entry["why"] for entry in said if entry["event"] != "slow step"]  # which the collection may be
+        assert why == ["nobody refers to it any more"]
 
     async def test_twice(self):
         """To give back what was given back is an error, and ends nobody else's share."""

@@ -41,6 +41,13 @@ SHOWS = {
         r"parser . regions: walk",
         r"[0-9]{2,} events in trace\.json",
     ],
+    "07_race_hunt.py": [
+        r"oversold with PREEMPTIO_DEBUG=preemptrandom=[0-9]+:0\.0003: {'",
+        r"found by some seeds and not by others: True",
+        r"the same again with the first of them: True",
+        r"the fixed shop, with all of them: 0 oversold",
+        r"the fixed shop, at every safe point: nothing oversold",
+    ],
     "08_budgets_and_priorities.py": [
         r"more for the first: True",
         r"one task: .* limit was 0\.05 s",

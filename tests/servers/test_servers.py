@@ -27,6 +27,8 @@ SERVERS = {
     "aiohttp": ("python", "aiohttp_app.py", "PORT"),
     "grpc.aio": ("python", "grpc_main.py", "PORT"),
     "Litestar": (*UVICORN, *OURS, "litestar_app:app"),
+    "Sanic": ("python", "-m", "preemptio", "run", "-m", "sanic", "sanic_app:app", "--single-process", "--port", "PORT"),
+    "Sanic, uvicorn": (*UVICORN, *OURS, "sanic_app:app"),
     "Django": (*UVICORN, *OURS, "django_app:app"),
 }
 
