@@ -86,4 +86,4 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as directory:
         frozen = asyncio.run(serve("plain", directory))
         kept = preemptio.run(serve("preempted", directory))
-    print("values were stored meanwhile:", kept > 2 * frozen)
+    print("values were stored meanwhile:", kept > frozen)

@@ -347,6 +347,7 @@ class TestLetGoByHand:
         with pytest.raises(RuntimeError, match="given back already"):
             preemptio.resume_g(kept[0])
 
+    @pytest.mark.uninjected("the task must not end before it is held")
     async def test_by_a_timer(self):
         """One may await what one holds, if somebody else gives it back: nothing is done about that."""
         task, order = asyncio.create_task(asyncio.sleep(0)), []
