@@ -3,7 +3,8 @@
 uvicorn serves, in a process of its own, `_service_app.py`; the load comes from another (`_service_client.py`),
 open-loop: latencies count from the time at which a check was to be sent. Four ways to compute are compared: in the
 handler on a stock loop, in the handler on a preempted one, by `asyncio.to_thread`, and in a pool of processes, which
-has the other cores as well. A long computation is CRUNCH seconds of pure Python.
+has the other cores as well. A long computation is CRUNCH seconds of pure Python. What more cores bring is seen by
+`preempted, 2 workers`: two processes with a preempted loop each, by `uvicorn --workers 2`.
 
 The 99th percentile is taken over windows of WINDOW seconds; the median of them is judged, the best and the worst are
 printed, and so is how late the client itself was. The time for which the machine gave the CPU of the server, or of the
@@ -51,6 +52,9 @@ PROMISES = (
 )
 
 WAYS = {"nothing beside": "", "stock": "loop", "to_thread": "thread", "process pool": "process", "preempted": "loop"}
+WORKERS = 2
+MANY = f"preempted, {WORKERS} workers"
+WAYS[MANY] = "loop"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,9 +94,11 @@ def listens(server: subprocess.Popen[bytes], port: int) -> None:
 def load(way: str, loop: str, units: int, seconds: float) -> Seen:
     """Start a server, load it for some seconds, have it end, and return what the client saw."""
     port = free_port()
-    factory = f"benchmarks._service_app:preempted_{loop}" if way == "preempted" else loop
+    factory = f"benchmarks._service_app:preempted_{loop}" if way.startswith("preempted") else loop
     command = [sys.executable, "-m", "uvicorn", "--port", str(port), "--log-level", "warning", "--loop", factory]
     command += ["--timeout-keep-alive", "600", "benchmarks._service_app:app"]
+    if way == MANY:
+        command += ["--workers", str(WORKERS)]
     environ = os.environ | {"HOW": WAYS[way], "UNITS": str(units), "PREEMPTIO_SLICE": "1ms"}
     server = subprocess.Popen(command, env=environ, start_new_session=True)
     try:
@@ -135,7 +141,7 @@ async def serve(seconds: float) -> tuple[float, float]:
     return answered
 
 
-def rows_of(way: str, loop: str, seen: Seen) -> Iterator[Row]:
+def rows_of(way: str, loop: str, seen: Seen, seconds: float) -> Iterator[Row]:
     """Make rows of what a client saw."""
     windows: dict[int, list[tuple[float, float]]] = {}
     for due, _, total, taken in seen.seen:
@@ -155,6 +161,8 @@ def rows_of(way: str, loop: str, seen: Seen) -> Iterator[Row]:
     yield Row(f"failed requests, {way}", loop, len(seen.failed), note, "")
     lost = seen.lost + (seen.status not in (0, -signal.SIGTERM))
     yield Row(f"lost at SIGTERM, {way}", loop, lost, f"of {seen.draining}; status {seen.status}", "")
+    if WAYS[way]:
+        yield Row(f"computations, {way}", loop, seen.crunched / seconds, f"{CRUNCHERS} under way", "/s")
 
 
 def run(opt: Options) -> Iterator[Row]:
@@ -166,7 +174,7 @@ def run(opt: Options) -> Iterator[Row]:
     for loop in opt.loops:
         for way in WAYS:
             seconds = opt.scale(60, 10) if way == "preempted" else opt.scale(20, 5)
-            yield from rows_of(way, loop, load(way, loop, units, seconds))
+            yield from rows_of(way, loop, load(way, loop, units, seconds), seconds)
         sides = {"preempted": Side("preempted", loop), "stock": Side("stock", loop)}
         params: dict[str, Any] = {"seconds": opt.scale(0.6, 0.4)}
         got = interleaved(__name__, sides, params, opt.rounds, turns=2 if opt.quick else 4)

@@ -359,6 +359,8 @@ def main() -> int:
     options = parser.parse_args()
     if options.jobs < 1:
         parser.error(f"--jobs {options.jobs}: at least 1")
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job; some tests are about Ctrl-C
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     pythons, left_out = find_pythons()
     if options.python:
         pythons = [python for python in pythons if python.name[2:] in options.python]
