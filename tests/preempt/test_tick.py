@@ -73,6 +73,7 @@ class Bench:
         self.p = SimpleNamespace(
             host=host,
             instruments=SimpleNamespace(refused=()),
+            parked=SimpleNamespace(heap=[]),
             slice=SLICE,
             active=True,
             step=(self.g, None, (), None),
@@ -224,6 +225,9 @@ class TestBlocked:
         bench.calm = True
         bench.tick()
         assert bench.set_aside == [bench.g]
+        bench.p.parked.heap.append("a preempted one, which is not told by a quiet loop")
+        bench.tick()
+        assert bench.set_aside == [bench.g] * 2
 
     @pytest.mark.parametrize("verdict", [it for it in Verdict if it not in (*IN_A_CALL, Verdict.SAFE)])
     def test_is_left_alone_where_the_place_is_refused_for_another_reason(self, verdict):
