@@ -6,7 +6,7 @@ import pytest
 
 import preemptio
 from preemptio.lowlevel import Gstatus, PreemptKind, Verdict, WaitReason, all_gs, current_g
-from tests.behaviour._support import Flag, parked, spin, turns
+from tests.behaviour._support import Flag, parked, spin, turns, waiting
 
 pytestmark = [pytest.mark.loop, pytest.mark.asyncio]
 
@@ -169,7 +169,7 @@ async def test_waiting_for_a_lock_and_for_a_task():
         await asyncio.gather(event.wait(), event.wait())
 
     tasks = [asyncio.create_task(coro) for coro in (locked(lock), awaits(inner), gathers())]
-    await turns(3)
+    await waiting(*tasks)
     assert [task.g.wait_reason for task in tasks] == [WaitReason.LOCK, WaitReason.TASK, WaitReason.GATHER]
     event.set()
     lock.release()

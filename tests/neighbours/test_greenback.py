@@ -50,6 +50,7 @@ async def test_portals_outlive_their_carriers():
     assert results == [([0, 1, 2, 3], n, str(n)) for n in range(30)]
 
 
+@pytest.mark.uninjected("that a tick is refused there: it may be stopped everywhere else")
 async def test_a_task_with_a_portal_is_not_preempted():
     """The CPU is not taken from it, nor from what it awaits by the portal; explain() says so, and the counts do."""
 

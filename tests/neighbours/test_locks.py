@@ -20,6 +20,7 @@ def manager():
         yield manager
 
 
+@pytest.mark.uninjected("that a tick is refused there: it may be stopped everywhere else")
 @pytest.mark.parametrize("kind", ["FileLock", "SoftFileLock", "Lock", "RLock"])
 async def test_who_holds_it_is_not_preempted(kind, request, tmp_path):
     """In its `with` the verdict is "lock"; behind it the task is preempted again."""

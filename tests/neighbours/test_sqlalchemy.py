@@ -64,6 +64,7 @@ async def test_a_hybrid_is_preempted(bank):
         assert preempted(asyncio.current_task()) > before
 
 
+@pytest.mark.uninjected("that a tick is refused there: it may be stopped everywhere else")
 @pytest.mark.parametrize("hook", ["type", "run_sync", "event"])
 async def test_code_in_its_greenlet_is_not_preempted(bank, hook):
     """A long type conversion, `run_sync` function or event hook: the CPU is not taken, and explain() says why."""
@@ -121,6 +122,7 @@ async def test_a_deadline_reaches_a_computation_in_a_transaction(bank):
     assert bank.at_rest()
 
 
+@pytest.mark.uninjected("that a tick is refused there: it may be stopped everywhere else")
 async def test_a_deadline_waits_for_its_greenlet(bank):
     """preemptio.timeout that expires while SQLAlchemy's greenlet computes ends the task behind it, not within it."""
     seen = []

@@ -76,7 +76,7 @@ async def test_the_states_of_a_task():
     assert [flow.source.number for flow in flows] == [me, me]
     assert all(flow.t <= flow.until for flow in flows)
     assert trace.stop()
-    assert trace.recordings() == []
+    assert trace.recordings(asyncio.get_running_loop()) == []
 
 
 async def test_a_short_wait_is_not_asked_for_its_reason(monkeypatch):

@@ -32,7 +32,7 @@ class Flag:
 
 
 def spin(flag):
-    n = 0
+    n = 1  # what it returns is true, however soon it is stopped
     while not flag.stop:
         n += 1
     return n
