@@ -170,6 +170,7 @@ def spin_for(seconds):
         pass
 
 
+@pytest.mark.uninjected("what a task costs by the clock")
 async def test_cpu_by_label():
     """A label covers the rest of its block, and tasks that are started in it; other tasks have none."""
     runtime.enable_metrics()
