@@ -181,11 +181,12 @@ class RunAheadLoop(HopLoop):
 
     def _look_asleep(self) -> None:
         timers = self._other_timers()
-        if 0 < len(timers) <= FEW:
-            self._look_after(timers)
-            return
         self._asleep_timer = None
-        if self.on_asleep is not None and not timers and not self._queue:
+        if self.on_asleep is None or len(timers) > FEW:
+            return  # after a deadlock was told of nobody looks any more
+        if timers:
+            self._look_after(timers)
+        elif not self._queue:
             self.on_asleep()
 
     def _busy(self) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import sys
+from functools import partial
 
 import pytest
 
@@ -105,10 +106,8 @@ def test_it_grows_neither_with_the_heap_nor_with_the_tasks(what, in_the_pause):
     assert many == large == few
 
 
-@pytest.mark.parametrize("what", ["retained", "leaks"])
-def test_no_collection_begins_in_it(what, in_the_pause):
-    """One that is due waits until it is over; and whoever has switched it off finds it off."""
-    inside, began = [], []
+async def noted(inside):
+    """Return a block in which `inside` is not empty."""
 
     @contextlib.contextmanager
     def pause():
@@ -116,8 +115,13 @@ def test_no_collection_begins_in_it(what, in_the_pause):
         yield
         inside.clear()
 
-    async def paused():
-        return pause()
+    return pause()
+
+
+@pytest.mark.parametrize("what", ["retained", "leaks"])
+def test_no_collection_begins_in_it(what, in_the_pause):
+    """One that is due waits until it is over; and whoever has switched it off finds it off."""
+    inside, began = [], []
 
     def note(phase, _info):
         if phase == "start":
@@ -130,7 +134,7 @@ def test_no_collection_begins_in_it(what, in_the_pause):
         assert gc.isenabled() is switched
         return waiting
 
-    in_the_pause(paused)
+    in_the_pause(partial(noted, inside))
     before = gc.get_threshold()
     _gcfence.gc.callbacks.append(note)
     try:
@@ -220,15 +224,6 @@ def test_few_are_looked_at_in_it_however_many_run(in_the_pause, monkeypatch):
         looked.append(bool(inside))
         return roots(self, task)
 
-    @contextlib.contextmanager
-    def pause():
-        inside.append(None)
-        yield
-        inside.clear()
-
-    async def paused():
-        return pause()
-
     async def runs(_thing):
         while True:
             await asyncio.sleep(0)
@@ -242,7 +237,7 @@ def test_few_are_looked_at_in_it_however_many_run(in_the_pause, monkeypatch):
         return [report.of(task).size for task in tasks]
 
     monkeypatch.setattr(Retaining, "_roots", counted)
-    in_the_pause(paused)
+    in_the_pause(partial(noted, inside))
     sizes = run(main())
     assert 0 < looked.count(True) <= CHANGED
     assert looked.count(False) >= len(sizes)
