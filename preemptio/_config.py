@@ -236,9 +236,10 @@ class Config:
         kind=Choice(get_args(Source)),
         example="itimer",
         unit="name",
-        doc="Who interrupts a G that does not come back by itself. `itimer` uses setitimer(ITIMER_REAL) and "
-        "takes SIGALRM; `posix` uses timer_create with a real-time signal and exists on Linux only, leaving "
-        "SIGALRM to the program; `monitor` uses a second thread and sys.monitoring, needs CPython 3.12 or newer, "
+        doc="Who interrupts a G that does not come back by itself. `posix` uses timer_create and takes "
+        "SIGURG, which nobody else wants, or a real-time signal where somebody does; it exists on Linux only. "
+        "`itimer` uses setitimer(ITIMER_REAL) and takes SIGALRM; `monitor` uses a second thread and "
+        "sys.monitoring, needs CPython 3.12 or newer, "
         "and works in any thread, but does not end blocking calls; `none` interrupts nobody, so that a G is "
         "switched out at checkpoints only. `auto` takes the best one that works here: signals in the main thread, "
         "`monitor` in others.",

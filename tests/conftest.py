@@ -82,4 +82,5 @@ def nothing_left():
     structlog.reset_defaults()  # capture_logs leaves it configured, to write to standard output
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
     assert signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
+    assert signal.getsignal(getattr(signal, "SIGURG", signal.SIGINT)) in (signal.SIG_DFL, signal.default_int_handler)
     assert hooks() == before

@@ -43,8 +43,8 @@ VERDICTS_HEAD: Final = (
 NO_RESCUE: Final = "blocking calls block the loop"
 
 SOURCES: Final = {
+    "posix": "timer_create, takes SIGURG, Linux only",
     "itimer": "setitimer(ITIMER_REAL), takes SIGALRM",
-    "posix": "timer_create with a real-time signal, Linux only",
     "monitor": "a second thread and sys.monitoring, in any thread, CPython 3.12+",
     "none": "no tick: checkpoints only",
 }

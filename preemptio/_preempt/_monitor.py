@@ -178,7 +178,7 @@ class MonitorSource:
 
     name = "monitor"
     signum = 0
-    survives_fork = False
+    survives_exec = False
 
     def __init__(self, glance: Callable[[], bool]) -> None:
         """`glance()`, called in the second thread, says whether the loop's thread must look for itself."""
@@ -218,6 +218,9 @@ class MonitorSource:
         self._handler = None
         REQUESTS.withdraw(self._loops)
         REQUESTS.close()
+
+    def forked(self) -> None:
+        """Do nothing: there is no second thread in a forked child, and REQUESTS forgets by itself."""
 
     def arm(self, period: float) -> None:
         """Look every `period` seconds. The sleeping thread is woken only to have it look sooner."""

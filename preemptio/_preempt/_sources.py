@@ -1,9 +1,13 @@
 """Tick sources: what makes the interpreter look up from a computing step, behind one contract.
 
-- `itimer`: setitimer(ITIMER_REAL) and SIGALRM. Everywhere but Windows. REAL and not VIRTUAL or PROF, because
-  those tick with the kernel's jiffy (a 1 ms slice becomes 8 ms) and never fire while the thread is blocked.
-- `posix`: timer_create with a real-time signal, through ctypes, on Linux. For processes whose SIGALRM belongs to
-  somebody else (pytest-timeout, an application's own alarm). Not inherited by fork, deleted by exec.
+- `posix`: timer_create, through ctypes, on Linux. Its signal is SIGURG, as Go's is: nobody uses it, and to a process
+  without a handler it means nothing. The kernel deletes the timer at exec, and a signal that was under way then is
+  ignored; a fork does not inherit it. Where SIGURG has an owner a real-time signal is taken, which kills who does not
+  expect it, so that exec needs care again. The signal is sent to the loop's thread and no other: newer kernels
+  would hand it to whichever thread runs, and a call that blocks the loop would not be interrupted.
+- `itimer`: setitimer(ITIMER_REAL) and SIGALRM: everywhere but Windows, and the process's only one, which time limits
+  (pytest-timeout, an application's own alarm) want for themselves. It outlives an exec. REAL and not VIRTUAL or PROF,
+  because those tick with the kernel's jiffy (a 1 ms slice becomes 8 ms) and never fire while the thread is blocked.
 - `monitor`: a second thread that looks, and sys.monitoring to interrupt by (`_monitor`). CPython 3.12 and newer, in
   any thread; where signals arrive they are better: they need no GIL to come, and end blocking calls.
 - `none`: no tick. Checkpoints read the clock. Loops outside the main thread on 3.11, Windows, or by choice.
@@ -33,7 +37,7 @@ from preemptio._preempt._monitor import MonitorSource
 
 Handler = Callable[[int, FrameType | None], Any]
 
-SIGEV_SIGNAL: Final = 0
+SIGEV_THREAD_ID: Final = 4
 CLOCK_MONOTONIC: Final = 1
 TIMER_RESOLUTION: Final = 0.000_01  # seconds: what the kernel rounds an interval to, with room
 
@@ -43,13 +47,16 @@ class TickSource(Protocol):
 
     name: str
     signum: int  # the tick's signal; 0 if it is none
-    survives_fork: bool  # arming it works in a forked child
+    survives_exec: bool  # left on, it kills the program that is executed next
 
     def start(self, handler: Handler) -> bool:
         """Install `handler`; False when the signal belongs to somebody else."""
 
     def stop(self) -> None:
         """Disarm, and give the signal back if it is still ours."""
+
+    def forked(self) -> None:
+        """Give the signal back in a forked child, which has not inherited the timer: this source is over there."""
 
     def arm(self, period: float) -> None:
         """Tick every `period` seconds from now on."""
@@ -68,7 +75,7 @@ class _SignalSource:
     """What both signal sources share: owning the handler of one signal."""
 
     name = ""
-    survives_fork = True
+    survives_exec = True
 
     def __init__(self, signum: int) -> None:
         self.signum = signum
@@ -82,6 +89,10 @@ class _SignalSource:
         self._before, self._handler = before, handler
         signal.signal(self.signum, handler)
         return True
+
+    def forked(self) -> None:
+        """Give the signal back: a loop of the child's own wants it. In the child, whose main thread this one is now."""
+        self._give_back()
 
     def _give_back(self) -> None:
         if self._handler is not None and signal.getsignal(self.signum) == self._handler:
@@ -151,28 +162,38 @@ class _Sigevent(ctypes.Structure):
         ("sigev_value", ctypes.c_void_p),
         ("sigev_signo", ctypes.c_int),
         ("sigev_notify", ctypes.c_int),
-        ("padding", ctypes.c_char * 48),
+        ("sigev_notify_thread_id", ctypes.c_int),
+        ("padding", ctypes.c_char * 44),
     )
 
 
+_OFF: Final = _Itimerspec()
+
+
+def _free_signal() -> int:
+    """Return SIGURG, or else the highest real-time signal that is free: it is looked at last, and delays no other."""
+    wanted = [int(signal.SIGURG), *range(signal.SIGRTMAX, signal.SIGRTMIN, -1)]
+    return next((n for n in wanted if signal.getsignal(n) in (signal.SIG_DFL, signal.SIG_IGN)), int(signal.SIGURG))
+
+
 class PosixTimerSource(_SignalSource):
-    """timer_create(CLOCK_MONOTONIC) with the highest free real-time signal (scanned last, so it delays no other)."""
+    """timer_create(CLOCK_MONOTONIC): a timer of our own, with a signal that nobody else uses."""
 
     name = "posix"
-    survives_fork = False
 
     def __init__(self) -> None:
-        """Load the C library's timer functions."""
-        free = [n for n in range(signal.SIGRTMAX, signal.SIGRTMIN, -1) if signal.getsignal(n) is signal.SIG_DFL]
-        super().__init__(free[0] if free else int(signal.SIGRTMAX))
-        self._libc = ctypes.CDLL(None, use_errno=True)
+        """Load the C library's timer functions: to be called with the GIL, since they return at once."""
+        super().__init__(_free_signal())
+        self.survives_exec = self.signum != signal.SIGURG
+        self._libc = ctypes.PyDLL(None, use_errno=True)
         self._timer: ctypes.c_void_p | None = None
+        self._period, self._spec = 0.0, _OFF  # what was set last, kept for the next time
 
     def start(self, handler: Handler) -> bool:
         """Install the handler and make a timer."""
         if not self._install(handler):
             return False
-        event = _Sigevent(None, self.signum, SIGEV_SIGNAL, b"")
+        event = _Sigevent(None, self.signum, SIGEV_THREAD_ID, threading.get_native_id(), b"")
         timer = ctypes.c_void_p()
         if self._libc.timer_create(CLOCK_MONOTONIC, ctypes.byref(event), ctypes.byref(timer)) != 0:
             self._give_back()
@@ -189,16 +210,18 @@ class PosixTimerSource(_SignalSource):
 
     def arm(self, period: float) -> None:
         """Set the timer."""
-        self._set(period)
+        if period != self._period:
+            span = _Timespec(int(period), int(period % 1 * 1e9))
+            self._period, self._spec = period, _Itimerspec(span, span)
+        self._set(self._spec)
 
     def disarm(self) -> None:
         """Clear the timer."""
-        self._set(0.0)
+        self._set(_OFF)
 
-    def _set(self, period: float) -> None:
+    def _set(self, spec: _Itimerspec) -> None:
         if self._timer is not None:
-            span = _Timespec(int(period), int(period % 1 * 1e9))
-            self._libc.timer_settime(self._timer, 0, ctypes.byref(_Itimerspec(span, span)), None)
+            self._libc.timer_settime(self._timer, 0, ctypes.byref(spec), None)
 
 
 class NullSource:
@@ -206,13 +229,16 @@ class NullSource:
 
     name = "none"
     signum = 0
-    survives_fork = True
+    survives_exec = False
 
     def start(self, handler: Handler) -> bool:
         """Do nothing, successfully."""
         return True
 
     def stop(self) -> None:
+        """Do nothing."""
+
+    def forked(self) -> None:
         """Do nothing."""
 
     def arm(self, period: float) -> None:
@@ -251,7 +277,7 @@ def candidates(choice: str, glance: Callable[[], bool] = always) -> list[Callabl
         return [ItimerSource, NullSource]
     if choice == "posix":
         return [*posix, NullSource]
-    return [ItimerSource, *posix, NullSource]
+    return [*posix, ItimerSource, NullSource]
 
 
 def open_source(choice: str, handler: Handler, glance: Callable[[], bool] = always) -> TickSource:

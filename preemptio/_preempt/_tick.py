@@ -225,8 +225,8 @@ class Ticker:
         self._gil.give_back()
         self._period = 0.0
         self._p.armed = False
-        if not self._source.survives_fork:
-            self._source = NullSource()
+        self._source.forked()
+        self._source = NullSource()
         self._p.clocked = False
         _guard.restore(self._p)
         self._p.host.forked()
@@ -235,6 +235,8 @@ class Ticker:
         """Use `source`. Without a tick the guard is poisoned for good and checkpoints read the clock."""
         p = self._p
         self._source = source
+        if source.survives_exec:
+            _process.look_out_for_exec()
         p.clocked = source.name == "none"
         self._monitored = source.name == "monitor"
         if p.clocked:

@@ -3,6 +3,8 @@
 import asyncio
 import time
 
+import pytest
+
 import preemptio
 from preemptio import runtime, trace
 from preemptio._observe._monitor._control import Control
@@ -81,6 +83,7 @@ def test_no_more_records_are_read_than_can_be(monkeypatch):
     assert 0 < len(run("asyncio", main())._lanes) <= 50
 
 
+@pytest.mark.uninjected("who computed most")
 def test_the_feed_tells_what_there_is():
     """Nothing is kept when metrics or the recorder are off; it is made anew after half a second only."""
 

@@ -19,37 +19,38 @@ OPTIONS = ["-c", os.devnull, "--noconftest", "-q", "-s", "-pno:cacheprovider", "
 
 
 def test_method_signal(tmp_path):
-    """SIGALRM is taken when the loop starts: the tick comes from elsewhere, which is said; the timeout ends the hog."""
+    """SIGALRM and its timer are its own, also beside a loop; the timeout ends the hog."""
     tests = [f"{SUITE}::test_armed_before", f"{SUITE}::test_armed_before_and_alone"]
     said = python("-m", "pytest", *OPTIONS, *tests, cwd=tmp_path, PREEMPTIO_SLICE="5ms", code=1)
     assert said.count("SOURCE posix") == 2, said
     assert said.count("PREEMPTED True") == 2, said
-    assert said.count("tick source unavailable") == 1, said
+    assert "tick source unavailable" not in said, said
     assert said.count("Timeout (>0.5s) from pytest-timeout") >= 2, said
     assert "2 failed" in said, said
 
 
 def test_method_thread(tmp_path):
-    """It takes no signal, and the tick has its usual source. When it ends the process, it shows where the hog was.
+    """When it ends the process, it shows where the hog was.
 
     Or the loop, between two slices of the hog.
     """
     said = python("-m", "pytest", *OPTIONS, f"{SUITE}::test_thread", cwd=tmp_path, PREEMPTIO_SLICE="5ms", code=1)
-    assert "SOURCE itimer" in said, said
+    assert "SOURCE posix" in said, said
     assert "tick source unavailable" not in said, said
     assert "+ Timeout +" in said, said
     assert any(f", in {where}" in said for where in ("hang", "spin", "drain")), said
 
 
 def test_armed_while_the_loop_runs(tmp_path):
-    """A timeout that is armed in a running loop takes the signal from it, and fires; after it the tick comes back."""
+    """A timeout that is armed in a running loop fires, and the tick stays."""
     tests = [f"{SUITE}::test_passes", f"{SUITE}::test_armed_after"]
     said = python(SUITE, *OPTIONS, *tests, cwd=tmp_path, PREEMPTIO_SLICE="5ms")
     assert said.count("Timeout (>0.3s) from pytest-timeout") >= 1, said
     assert "1 failed, 1 passed" in said, said
-    lines = said.splitlines()
-    assert "SOURCE itimer" in lines, said
-    assert [line for line in lines if line.startswith("SOURCE") and line.endswith("STATUS 1")], said
+    assert [line for line in said.splitlines() if line.startswith("SOURCE")] == [
+        "SOURCE posix",
+        "SOURCE posix STATUS 1",
+    ], said
 
 
 def test_the_timer_of_who_took_the_signal_is_not_touched():

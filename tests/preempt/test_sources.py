@@ -1,5 +1,6 @@
 """Tick sources: only what is nobody's is taken, and everything is put back."""
 
+import ctypes
 import signal
 import sys
 import threading
@@ -47,10 +48,10 @@ def ignore(_signum, _frame):
 class TestChoice:
     """candidates and open_source."""
 
-    def test_auto_prefers_the_itimer(self):
-        """The POSIX timer is for processes whose SIGALRM is taken; the null source is always last."""
+    def test_auto_leaves_sigalrm_to_the_program(self):
+        """It is taken where there is no POSIX timer; the null source is always last."""
         expected = (
-            [ItimerSource, PosixTimerSource, NullSource] if sys.platform == "linux" else [ItimerSource, NullSource]
+            [PosixTimerSource, ItimerSource, NullSource] if sys.platform == "linux" else [ItimerSource, NullSource]
         )
         assert candidates("auto") == expected
 
@@ -77,16 +78,12 @@ class TestChoice:
         assert names == {"auto": tried, "monitor": tried, "itimer": untried, "posix": untried, "none": untried}
 
     @LINUX
-    def test_the_first_free_one_is_opened(self, quiet):
-        """SIGALRM is somebody's."""
-        before = signal.signal(signal.SIGALRM, ignore)
-        try:
-            source = open_source("auto", print)
-            assert source.name == "posix"
-            source.stop()
-            assert signal.getsignal(signal.SIGALRM) is ignore
-        finally:
-            signal.signal(signal.SIGALRM, before)
+    def test_the_first_free_one_is_opened(self, quiet, monkeypatch):
+        """No signal is nobody's but SIGALRM."""
+        monkeypatch.setattr(PosixTimerSource, "start", lambda *_: False)
+        source = open_source("auto", print)
+        assert source.name == "itimer"
+        source.stop()
 
 
 class TestSource:
@@ -164,14 +161,28 @@ class TestSource:
 
     @LINUX
     def test_two_posix_timers_have_two_signals(self):
-        """The highest that is free."""
+        """SIGURG, which an exec may meet, then the highest real-time signal, which would kill the program."""
         first = PosixTimerSource()
         assert first.start(ignore)
         second = PosixTimerSource()
         assert second.start(ignore)
-        assert first.signum > second.signum
+        assert (first.signum, first.survives_exec) == (signal.SIGURG, False)
+        assert (second.signum, second.survives_exec) == (signal.SIGRTMAX, True)
         second.stop()
         first.stop()
+
+    @LINUX
+    @pytest.mark.parametrize("period", [0.0005, 0.02, 1.0])
+    def test_a_posix_timer_has_the_period_asked_for(self, period):
+        """Also after another, and after it was off."""
+        source = PosixTimerSource()
+        assert source.start(ignore)
+        for each in (0.1, period, 0.0, period):
+            source.arm(each) if each else source.disarm()
+        span = _sources._Itimerspec()
+        source._libc.timer_gettime(source._timer, ctypes.byref(span))
+        assert span.it_interval.tv_sec + span.it_interval.tv_nsec / 1e9 == pytest.approx(period)
+        source.stop()
 
 
 class TestProgram:
@@ -192,7 +203,7 @@ class TestProgram:
 
     @LINUX
     def test_an_owner_of_sigalrm_keeps_it(self):
-        """pytest-timeout, an application's alarm: the POSIX timer is used, and the owner's handler is never called."""
+        """pytest-timeout, an application's alarm: the tick has a timer of its own, and that handler is never called."""
         program = """
         calls = []
         owner = lambda *args: calls.append(args)
@@ -230,8 +241,9 @@ class TestProgram:
         """
         assert run_program(RUN + dedent(program), PREEMPTIO_SOURCE="none") == ["none", ["sync"], 0]
 
-    def test_a_program_that_is_execed_is_not_killed(self):
-        """exec keeps the interval timer and drops the handler: the timer is disarmed before."""
+    @pytest.mark.parametrize("source", ["itimer", pytest.param("posix", marks=LINUX)])
+    def test_a_program_that_is_execed_is_not_killed(self, source):
+        """exec keeps the interval timer and drops the handler: the timer is disarmed before, or needs no care."""
         program = """
         import os, sys
         async def replace():
@@ -239,7 +251,32 @@ class TestProgram:
             os.execv(sys.executable, [sys.executable, "-c", "for n in range(10_000_000): pass\\nprint('[1]')"])
         preemptio.run(replace())
         """
-        assert run_program(RUN + dedent(program), PREEMPTIO_SOURCE="itimer") == [1]
+        assert run_program(RUN + dedent(program), PREEMPTIO_SOURCE=source) == [1]
+
+    @LINUX
+    @pytest.mark.parametrize(("source", "audited"), [("auto", False), ("posix", False), ("itimer", True)])
+    def test_the_program_is_not_audited_unless_it_must_be(self, source, audited):
+        """Each `id()` of the program's is an audit event, and a hook stays for ever."""
+        program = """
+        from preemptio._preempt import _process
+        preemptio.run(main())
+        print(json.dumps(_process._audited))
+        """
+        assert run_program(RUN + dedent(program), PREEMPTIO_SOURCE=source) is audited
+
+    @LINUX
+    def test_a_signal_that_kills_is_not_left_to_the_next_program(self):
+        """SIGURG has an owner: a real-time signal ticks, and exec is looked out for."""
+        program = """
+        import os, sys
+        signal.signal(signal.SIGURG, lambda *args: None)
+        async def replace():
+            assert asyncio.get_running_loop()._ticker._source.signum == signal.SIGRTMAX
+            hog(asyncio.current_task().g)
+            os.execv(sys.executable, [sys.executable, "-c", "for n in range(10_000_000): pass\\nprint('[1]')"])
+        preemptio.run(replace())
+        """
+        assert run_program(RUN + dedent(program)) == [1]
 
     def test_an_alarm_of_the_programs_own_does_not_end_preemption(self):
         """The usual time limit: take SIGALRM, set an alarm, put both back. The loop ticks again afterwards."""
@@ -274,4 +311,4 @@ class TestProgram:
             return signal.getitimer(signal.ITIMER_REAL)
         print(json.dumps(preemptio.run(robbed())))
         """
-        assert run_program(RUN + dedent(program)) == [0.0, 0.0]
+        assert run_program(RUN + dedent(program), PREEMPTIO_SOURCE="itimer") == [0.0, 0.0]

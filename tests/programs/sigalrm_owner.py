@@ -1,7 +1,6 @@
 """SIGALRM belongs to somebody else (pytest-timeout does this): it stays theirs, it fires, and hogs are preempted.
 
 Exit: 0
-Says: tick source unavailable
 """
 
 import asyncio

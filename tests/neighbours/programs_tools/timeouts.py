@@ -51,7 +51,7 @@ def test_thread():
 
 @pytest.mark.timeout(20, method="signal")
 def test_passes():
-    """The timeout is armed while the loop of `main`, which owned SIGALRM, runs."""
+    """The timeout is armed while the loop of `main` runs."""
     assert signal.getitimer(signal.ITIMER_REAL)[0] > 10
 
 
