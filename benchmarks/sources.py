@@ -18,6 +18,7 @@ from benchmarks._work import units_in
 from benchmarks._worker import Side
 
 HOGS = 8
+SOURCES = ("posix" if sys.platform == "linux" else "itimer", "monitor")
 
 PROMISES: tuple[Promise, ...] = ()
 
@@ -34,7 +35,7 @@ def run(opt: Options) -> Iterator[Row | Skipped]:
         return
     total = units_in(opt.scale(1.5, 0.8))
     for loop in opt.loops:
-        sides = {source: Side("preempted", loop, latency.SLICE, source=source) for source in ("itimer", "monitor")}
+        sides = {source: Side("preempted", loop, latency.SLICE, source=source) for source in SOURCES}
         params = {"what": "latency", "hogs": HOGS, "units": total // HOGS}
         for source, rounds in interleaved(__name__, sides, params, opt.rounds, turns=1, warm=0).items():
             late = [latency.undisturbed(samples) or [at / latency.SLICE for at, _ in samples] for samples in rounds]
@@ -44,6 +45,6 @@ def run(opt: Options) -> Iterator[Row | Skipped]:
         params = {"what": "throughput", "hogs": HOGS, "units": total // HOGS // 5, "ticker": False}
         sides["bare"] = Side("bare")
         took = interleaved(__name__, sides, params, opt.rounds, turns=2 if opt.quick else 5)
-        for source in ("itimer", "monitor"):
+        for source in SOURCES:
             value, note = cost_ratio(took["bare"], took[source])
             yield Row(f"{HOGS} hogs, {source}", loop, value, note, "of bare")
