@@ -8,6 +8,8 @@ What we do. Two independent fences. `gc.callbacks` says when a collection starts
 `__del__` anywhere in the step is refused (`_safepoint`), whoever called it. The callback can be lost - somebody may
 clear the list - so `closed` looks for it and puts it back before it believes the flag.
 
+A collection at the recursion limit is not noted: neither the callback can be called there nor any other Python code.
+
 The flag is the thread that collects. In a collection any thread may be given the GIL, by this callback's own code to
 begin with; the lists are on the C stack of one, and the others may do as they like.
 
@@ -63,10 +65,13 @@ class GCFence:
 
     def _on_gc(self, phase: str, info: dict[str, Any]) -> None:
         self._collecting = get_ident() if phase == "start" else 0
-        p = current_processor()
-        if p is not None and (p.instruments.gc_began or p.instruments.gc_ended):
-            hooks = p.instruments.gc_began if phase == "start" else p.instruments.gc_ended
-            p.instruments.tell(hooks, info["generation"])
+        try:
+            p = current_processor()
+            if p is not None and (p.instruments.gc_began or p.instruments.gc_ended):
+                hooks = p.instruments.gc_began if phase == "start" else p.instruments.gc_ended
+                p.instruments.tell(hooks, info["generation"])
+        except RecursionError:
+            return  # one frame above the limit there was room to note it, and is none to tell of it
 
 
 FENCE: Final = GCFence()

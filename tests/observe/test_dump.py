@@ -122,8 +122,8 @@ async def test_what_is_unusual():
         preemptio.go(waits, event, name="nice", nice=5),
         preemptio.go(waits, event, name="background", background=True),
     ]
-    while any(not task.g.slices for task in tasks):
-        await asyncio.sleep(0.001)
+    while any(str(task.g.status) != "waiting" for task in tasks):
+        await asyncio.sleep(0.001)  # not `waiting`: the background task runs when nobody else wants to
     async with preemptio.suspended(tasks[0]):
         text = preemptio.dump()
     assert '[asyncio.Event (scan), nopreempt "change", suspended]' in about(text, "masked")

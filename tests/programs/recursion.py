@@ -4,6 +4,7 @@ Exit: 0
 """
 
 import asyncio
+import gc
 import sys
 
 from _common import preempted, rounds, run
@@ -36,6 +37,7 @@ def again():
 async def main():
     if rounds(1000) < 1000:  # each stop looks at all frames below
         sys.setrecursionlimit(250)
+        gc.disable()  # it calls us where there is no room for it, and says so
     depth = sys.getrecursionlimit() - 60
     tasks = [preemptio.go(again) for _ in range(3)]
     deep = [preemptio.go(down, depth) for _ in range(3)]
