@@ -147,21 +147,22 @@ class TestCancelled:
         ended = loop.create_future()
         task = asyncio.create_task(sleeps(event))
         await turns(3)
+
+        def cancel():  # a callback: the world may be stopped, and this test with it
+            if when == "when it is due":
+                event.set()
+                loop.call_soon(suspender.cancel)
+            elif when == "between two turns":
+                suspender.cancel()
+                event.set()
+            else:
+                suspender.cancel()
+
         with structlog.testing.capture_logs() as said:
-            suspender = asyncio.create_task(way(task))
-
-            def cancel():  # a callback: the world may be stopped, and this test with it
-                if when == "when it is due":
-                    event.set()
-                    loop.call_soon(suspender.cancel)
-                elif when == "between two turns":
-                    suspender.cancel()
-                    event.set()
-                else:
-                    suspender.cancel()
-
-            when_it_waits(suspender, cancel)
-            suspender.add_done_callback(ended.set_result)
+            with preemptio.nopreempt("the suspender might stop the world, and this test with it, too soon"):
+                suspender = asyncio.create_task(way(task))
+                when_it_waits(suspender, cancel)
+                suspender.add_done_callback(ended.set_result)
             await until_done(ended)
             event.set()
             await until_done(task)
@@ -210,11 +211,12 @@ class TestCancelled:
         loop = asyncio.get_running_loop()
         task = asyncio.Task(asyncio.sleep(60), loop=loop)
         await turns(3)
-        suspender = asyncio.Task(way(task), loop=loop)
         ended = loop.create_future()
-        suspender.add_done_callback(ended.set_result)
         with structlog.testing.capture_logs() as said:
-            when_it_waits(suspender, suspender.cancel)
+            with preemptio.nopreempt("the suspender might stop the world, and this test with it, too soon"):
+                suspender = asyncio.Task(way(task), loop=loop)
+                suspender.add_done_callback(ended.set_result)
+                when_it_waits(suspender, suspender.cancel)
             await until_done(ended)
         await until_done(task)
         assert (suspender.cancelled(), task.cancelled()) == (True, True)
