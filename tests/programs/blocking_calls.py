@@ -16,7 +16,7 @@ import subprocess
 import threading
 import time
 
-from _common import Flag, preempted, run, spin
+from _common import Flag, preempted, rounds, run, spin
 
 import preemptio
 
@@ -205,7 +205,8 @@ async def main():
     assert await deadlock()
     assert await exclusion()
     assert await cancelled()
-    assert await computes_again()
+    if rounds(1000) == 1000:  # under fault injection a stop comes between the call and the look whether it blocked
+        assert await computes_again()
     assert await released_by_a_hog()
     barrier = threading.Barrier(4)  # nobody leaves before all have come: one after the other would never end
     await asyncio.gather(*[preemptio.go(barrier.wait) for _ in range(4)])

@@ -61,14 +61,21 @@ def test_armed_after():
 
 
 async def main():
-    """Run those tests of this file that are named on the command line inside of a task."""
+    """Run those tests of this file that are named on the command line inside of a task.
+
+    Nothing computes beside it, or the timeout might be raised there.
+    """
+    await hogs_are_preempted()
+    print("SOURCE", asyncio.get_running_loop()._ticker.source, flush=True)
+    status = await preemptio.go(pytest.main, sys.argv[1:])
+    await hogs_are_preempted()
+    print("SOURCE", asyncio.get_running_loop()._ticker.source, "STATUS", int(status), flush=True)
+
+
+async def hogs_are_preempted():
     flag = Flag()
     hogs = [preemptio.go(spin, flag) for _ in range(2)]
     await again(*hogs)
-    print("SOURCE", asyncio.get_running_loop()._ticker.source, flush=True)
-    status = await preemptio.go(pytest.main, sys.argv[1:])
-    await again(*hogs)
-    print("SOURCE", asyncio.get_running_loop()._ticker.source, "STATUS", int(status), flush=True)
     flag.stop = True
     await asyncio.gather(*hogs)
 
