@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks._results import ResultsError, read
+from benchmarks._results import ResultsError, manner, read
 from benchmarks._stats import CONFIDENCE
 
 MARGIN = 0.02
@@ -67,8 +67,10 @@ def lines(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
         was, now = old["machine"].get(key), new["machine"].get(key)
         if was != now:
             yield f"note: {key} was {was} and is {now}; the change may be due to that"
-    if old["options"] != new["options"]:
-        yield f"note: the options were {old['options']} and are {new['options']}"
+    for name, run in new["runs"].items():
+        was = old["runs"].get(name, run)
+        if any(was[key] != run[key] for key in ("quick", "rounds")):
+            yield f"note: {name} was {manner(was)}, and is {manner(run)}"
     found = sorted(changes(old, new), key=lambda change: ORDER.index(change.verdict))
     for change in found:
         yield (
