@@ -16,11 +16,11 @@ import asyncio
 import contextlib
 import gc
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from benchmarks import _quiet
 from benchmarks._harness import Options, Promise, Row, interleaved, percentile
 from benchmarks._work import Late, tick
 from benchmarks._worker import Side
@@ -64,23 +64,8 @@ def measure(side: Side, what: str, objects: int, gs: int = GS) -> dict[str, Any]
     if what == "others":
         gc.unfreeze()  # they do not see what is frozen
         return {"objects": objects} | {name: seconds for name, look in OTHERS.items() for seconds in look()}
-    _say_no_leaks()
+    _quiet.drop("LEAKED")  # it makes a hundred on purpose
     return side.run(scanned, what, gs) | {"collecting": collecting, "objects": objects}  # type: ignore[no-any-return]
-
-
-def _say_no_leaks() -> None:
-    """Keep the reports of leaks to the benchmark: it makes a hundred on purpose. What else is said is shown."""
-    import structlog
-
-    from preemptio._events import LEAKED
-
-    def drop_leaks(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
-        if event["event"] == LEAKED.name:
-            raise structlog.DropEvent
-        return event
-
-    shown = [drop_leaks, structlog.processors.add_log_level, structlog.dev.ConsoleRenderer(colors=False)]
-    structlog.configure(processors=shown, logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 
 
 def _objgraph() -> Iterator[float]:
