@@ -24,6 +24,9 @@ TOGETHER = 50
 CRUNCHES = 8
 CRUNCH = 0.5
 
+HEALTH = f"health beside {CRUNCHES} x {CRUNCH} s"
+CALLS = "calls a second, {} under way"
+
 PROMISES: tuple[Promise, ...] = ()
 
 SIDES = ("preempted", "Ray's")
@@ -114,12 +117,11 @@ def run(opt: Options) -> Iterator[Row | Skipped]:
             rates = turns(worker, 2 * opt.rounds, what="calls", together=together, calls=calls)
             value, note = ratio(rates["preempted"], rates["Ray's"])
             seen = " against ".join(f"{statistics.median(rates[of]):.0f}" for of in SIDES)
-            yield Row(f"calls a second, {together} under way", "preempted", value, f"{seen}/s, {note}", "x Ray's")
-        beside = f"health beside {CRUNCHES} x {CRUNCH} s"
+            yield Row(CALLS.format(together), "preempted", value, f"{seen}/s, {note}", "x Ray's")
         for of, rounds in turns(worker, 1 if opt.quick else 3, what="health").items():
             note = f"n {sum(map(len, rounds))}"
             for name, q in (("p50", 0.5), ("p99", 0.99)):
-                yield Row(f"{beside}, {name}", of, median_of([percentile(each, q) for each in rounds]), note, "ms")
-            yield Row(f"{beside}, worst", of, max(map(max, rounds)), note, "ms")
+                yield Row(f"{HEALTH}, {name}", of, median_of([percentile(each, q) for each in rounds]), note, "ms")
+            yield Row(f"{HEALTH}, worst", of, max(map(max, rounds)), note, "ms")
     finally:
         worker.close()

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from benchmarks import _quiet
-from benchmarks._harness import Options, Promise, Row, interleaved, percentile
+from benchmarks._harness import Options, Promise, Row, Skipped, interleaved, percentile
 from benchmarks._work import Late, tick
 from benchmarks._worker import Side
 from benchmarks.latency import undisturbed
@@ -131,7 +131,7 @@ async def _wait(event: asyncio.Event) -> None:
     await event.wait()
 
 
-def run(opt: Options) -> Iterator[Row]:
+def run(opt: Options) -> Iterator[Row | Skipped]:
     """Scan a heap of full size, and one of a fifth, for each loop."""
     for objects in (round(opt.scale(1e6, 2e5)), round(opt.scale(5e6, 1e6))):
         for what in ("leaks", "retained"):
@@ -149,13 +149,15 @@ def run(opt: Options) -> Iterator[Row]:
     yield from others(round(opt.scale(1e6, 2e5)))
 
 
-def others(objects: int) -> Iterator[Row]:
+def others(objects: int) -> Iterator[Row | Skipped]:
     """Show what other tools take for the same heap."""
     measured = interleaved(__name__, {"asyncio": Side("bare")}, {"what": "others", "objects": objects}, 1, 1, 0)
     for one in measured["asyncio"]:
         for name in OTHERS:
-            missing = "" if name in one else "not measured: not installed, or no wheel for this Python"
-            yield Row(f"{name}: objects", "asyncio", objects / one[name] / 1e6 if name in one else 0.0, missing, "m/s")
+            if name in one:
+                yield Row(f"{name}: objects", "asyncio", objects / one[name] / 1e6, "the loop stands still", "m/s")
+            else:
+                yield Skipped(name, "not installed. Type: pip install 'preemptio[bench]'")
 
 
 def rows(what: str, loop: str, rounds: list[dict[str, Any]], *, full: bool) -> Iterator[Row]:

@@ -31,10 +31,11 @@ th.words { text-align: left; padding-left: 14px }
 td.words { color: var(--soft); text-align: left; padding-left: 14px }
 td.ok { color: var(--teal) } td.unsure { color: var(--amber) }
 td.MISSED, td.FAILED { color: var(--red); font-weight: 600 }
+p.measured { font-size: 13px }
 code { font: 0.92em ui-monospace, "SF Mono", Menlo, Consolas, monospace }
 """
 
-WORDS = ("of", "from, to")
+WORDS = ("note", "question")
 """Columns of text, to the left."""
 
 
@@ -49,6 +50,8 @@ def page(parts: Iterable[Section], plots: Mapping[str, str], source: str, digest
     for part in parts:
         body.append(f'<h2 id="{_slug(part.title)}">{escape(part.title)}</h2>')
         body.append(f"<p>{_inline(part.text)}</p>")
+        if part.measured:
+            body.append(f"<p class=measured>{_inline(part.measured)}</p>")
         if part.plot in plots:
             body.append(f'<figure role="img" aria-label="{escape(part.alt)}">{_inner(plots[part.plot])}</figure>')
         body += [_table(table) for table in part.tables]
@@ -89,7 +92,7 @@ def _table(table: Table) -> str:
             f"<td{_class(cell, name)}>{escape(cell).replace('&lt;=', '≤').replace('&gt;=', '≥')}</td>"
             for name, cell in zip(table.header, row, strict=True)
         )
-        rows.append(f"<tr{' class=ours' if row[0].startswith('preemptio') else ''}>{cells}</tr>")
+        rows.append(f"<tr{' class=ours' if row[0].startswith('preemptio, ') else ''}>{cells}</tr>")
     kind = ' class="pairs"' if pairs else ""
     return f'<div class="wide"><table{kind}>{head}{"".join(rows)}</table></div>'
 

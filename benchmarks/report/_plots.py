@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from benchmarks._names import NAMES
 from benchmarks.load._samples import Samples
 from benchmarks.report._sections import Record, number, of
 from benchmarks.report._theme import LIGHT, named
@@ -217,7 +218,7 @@ def promises_plot(data: Mapping[str, Any]) -> Any:
     import matplotlib.pyplot as plt
 
     records = [
-        r for r in data["results"] if r["verdict"] not in ("", "FAILED") and r["low"] is not None and r["value"] > 0
+        r for name in NAMES for r in of(data, name) if r["verdict"] and r["low"] is not None and r["value"] > 0
     ]
     if not records:
         return None
