@@ -2,8 +2,9 @@
 
     python -m benchmarks [--quick] [--only NAME ...] [--loops asyncio,uvloop] [--json FILE] [--compare OLD.json]
 
-With --json every row is written as it comes, and the same command goes on where it was interrupted. A command without
---quick measures what the file has of a quick one anew, and leaves the rest. The exit code is 0 even when a bound is missed, as a noisy neighbour is no reason to stop a build; `benchmarks.gate` is for that.
+With --json every row is written as it comes, and the same command goes on where it was interrupted. What the file has
+of a --quick run is measured anew by a command without it, the rest is left. The exit code is 0 even when a bound is
+missed, as a noisy neighbour is no reason to stop a build; `benchmarks.gate` is for that.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from benchmarks._names import NAMES, QUESTIONS
 from benchmarks._results import Results, ResultsError, is_finished, manner, read
 from benchmarks._stats import Estimate
 from benchmarks._worker import WorkerError
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what was asked for; return the exit code."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 QUESTIONS = {
     "latency": "How late does a 2 ms sleep wake beside 1, 8, 64 hogs?",
-    "burst": "And at worst, when 64 hogs start in one turn?",
+    "burst": "How late is it at worst, when 64 hogs start in one turn?",
     "throughput": "What do the hogs lose?",
     "step": "What does a step cost when nothing is preempted?",
-    "metrics": "And with metrics on?",
-    "recording": "And while the flight recorder is on?",
+    "metrics": "What does a step cost with metrics on?",
+    "recording": "What does a step cost while the flight recorder is on?",
     "monitor": "How soon does the console answer `gs` beside 8 hogs and 500 requests?",
     "echo": "What does an I/O-bound server lose?",
     "service": "How late is `/health` of a FastAPI service, 200 times a second, while 8 clients have it compute?",

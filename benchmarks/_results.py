@@ -1,14 +1,14 @@
 """The file of results: written after every row, so that a run that was interrupted goes on where it was.
 
-Problem: a whole run at full length takes hours, and the figures that matter most are wanted at full length all the same.
-What we do: one file may be composed of several commands' figures, and says of each benchmark with which options and
-which code it was measured, and when; the pages say so beside its figures.
+Problem: a whole run at full length takes hours, and the figures that matter most are wanted at full length all the
+same. What we do: one file may be composed of several commands' figures, and says of each benchmark with which options
+and which code it was measured, and when; the pages say so beside its figures.
 
-Invariants: one file holds figures of one machine, or it is refused; the file on the disk is whole at every moment (it is
-replaced, never written into); a benchmark's rows are all of one command's options and of one state of the code. It is
+Invariants: one file holds figures of one machine, or it is refused; the file on the disk is whole at every moment (it
+is replaced, never written into); a benchmark's rows are all of one set of options and of one state of the code. It is
 done when nothing of it was skipped and it was measured with this code, and at least as long as is asked now: a full
-figure stands where a quick one would do, not the other way round. What is not done is measured anew, and its old rows go
-with the first new one - but for rows of the same options and code of a benchmark with `KEEPS_ROWS`, whose every row
+figure stands where a quick one would do, not the other way round. What is not done is measured anew, and its old rows
+go with the first new one - but for rows of the same options and code of a benchmark with `KEEPS_ROWS`, whose every row
 stands for itself.
 """
 
@@ -97,7 +97,8 @@ class Results:
 
     def end(self, benchmark: str, seconds: float, loads: tuple[float, float]) -> None:
         """Note that a benchmark is done, what it took, and the machine's load before and after."""
-        self.data["runs"][benchmark] |= {"seconds": round(self.spent + seconds, 1), "load": [round(load, 2) for load in loads]}
+        run = self.data["runs"][benchmark]
+        run |= {"seconds": round(self.spent + seconds, 1), "load": [round(load, 2) for load in loads]}
         self.save()
 
     def of(self, names: Iterable[str]) -> list[dict[str, Any]]:

@@ -31,7 +31,7 @@ def page(parts: Iterable[Section], source: str, plots: str, digest: str) -> str:
         ),
     ]
     for part in parts:
-        lines += ["", f"## {part.title}", "", *textwrap.wrap(part.text, WIDTH)]
+        lines += ["", f"{'#' * part.level} {part.title}", "", *textwrap.wrap(part.text, WIDTH)]
         if part.measured:
             lines += ["", *textwrap.wrap(f"*{part.measured}*", WIDTH)]
         if part.plot:
@@ -43,7 +43,7 @@ def page(parts: Iterable[Section], source: str, plots: str, digest: str) -> str:
 
 def table_lines(table: Table) -> list[str]:
     """Return a table's lines."""
-    rule = ["---", *(["---:"] * (len(table.header) - 1))]
+    rule = ["---" if table.is_words(column) else "---:" for column in range(len(table.header))]
     return ["| " + " | ".join(_cell(cell) for cell in row) + " |" for row in (table.header, rule, *table.rows)]
 
 

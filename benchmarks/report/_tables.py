@@ -32,7 +32,8 @@ def cost(find: Find, loops: Sequence[str]) -> Iterator[str]:
     rows = [[label, *(_cell(find(name, row, loop)) for loop in loops)] for label, name, row in COSTS]
     yield from table_lines(Table(["", *loops], [row for row in rows if any(row[1:])]))
     yield from _text(
-        "Times the stock loop's own: the median of turns, and the interval that holds it; more is better for requests only."
+        "Times the stock loop's own: the median of turns, and the interval that holds it; more is better for "
+        "requests only."
     )
 
 
@@ -158,7 +159,8 @@ def table(name: str, data: Mapping[str, Any], source: str, figures: str) -> str:
         loops = list(dict.fromkeys(loop for each in have for loop in data["runs"][each]["loops"]))
         lines += [*write(lambda *key: rows.get(key), loops), *_text(_provenance(data, have, figures))]
     if lacks:
-        lines += ["", f"Not measured yet: `python -m benchmarks --only {' '.join(lacks)} --json {source}` makes the figures."]
+        command = f"python -m benchmarks --only {' '.join(lacks)} --json {source}"
+        lines += ["", f"Not measured yet: `{command}` makes the figures."]
     return "\n".join([begin, *([""] if have else []), *lines, "", end])
 
 

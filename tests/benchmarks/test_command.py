@@ -106,7 +106,9 @@ def test_file_of_another_machine_is_refused(benchmark, tmp_path, machine, key, v
     command.measure(["first"], OPT, str(path))
     before = path.read_bytes()
     machine[key] = value
-    with pytest.raises(ResultsError, match=r"(python: 3.13.0|cpu: one|uvloop: 1) there, (3.12.0|another|2) now") as refused:
+    with pytest.raises(
+        ResultsError, match=r"(python: 3.13.0|cpu: one|uvloop: 1) there, (3.12.0|another|2) now"
+    ) as refused:
         command.measure(["first"], OPT, str(path))
     assert f"rm {path}" in str(refused.value)
     assert path.read_bytes() == before
@@ -183,7 +185,9 @@ def test_figures_of_other_code_are_measured_anew(benchmark, tmp_path, code, caps
     capsys.readouterr()
     data = command.measure(["second"], OPT, path).data
     assert len(module.asked) == 2
-    assert re.search(r"measured anew; before: quick, 2 rounds, \d{4}-\d\d-\d\d, commit 0123456789ab\)", capsys.readouterr().out)
+    assert re.search(
+        r"measured anew; before: quick, 2 rounds, \d{4}-\d\d-\d\d, commit 0123456789ab\)", capsys.readouterr().out
+    )
     assert [data["runs"][name]["commit"][0] for name in ("first", "second")] == ["0", "1"]
 
 
