@@ -133,13 +133,14 @@ async def _wait(event: asyncio.Event) -> None:
 
 def run(opt: Options) -> Iterator[Row | Skipped]:
     """Scan a heap of full size, and one of a fifth, for each loop."""
-    for objects in (round(opt.scale(1e6, 2e5)), round(opt.scale(5e6, 1e6))):
+    sizes = round(opt.scale(1e6, 2e5)), round(opt.scale(5e6, 1e6))
+    for objects in sizes:
         for what in ("leaks", "retained"):
             sides = {loop: Side("preempted", loop, SLICE) for loop in opt.loops}
             params = {"what": what, "objects": objects}
             measured = interleaved(__name__, sides, params, min(opt.rounds, 2), turns=1, warm=0)
             for loop, rounds in measured.items():
-                yield from rows(what, loop, rounds, full=objects > 1e6 or opt.quick)
+                yield from rows(what, loop, rounds, full=objects == max(sizes))
     sides = {loop: Side("preempted", loop, SLICE) for loop in opt.loops}
     for gs in (GS, 10 * GS):
         params = {"what": "leaks", "objects": 100_000, "gs": gs}

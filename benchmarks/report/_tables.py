@@ -39,7 +39,7 @@ def cost(find: Find, loops: Sequence[str]) -> Iterator[str]:
 
 def under_load(find: Find, loops: Sequence[str]) -> Iterator[str]:
     """Tell how late a service's health check is, in each way to compute beside it."""
-    header = [f"{what}, {loop}" for loop in loops for what in ("`/health` p99", "computations")]
+    header = [f"{what}, {loop}" for loop in loops for what in ("`/health` p99", "failed", "computations")]
     rows = []
     for way in service.WAYS:
         pairs = [(find("service", f"{row}, {way}", loop), unit) for loop in loops for row, unit in UNDER_LOAD]
@@ -51,7 +51,7 @@ def under_load(find: Find, loops: Sequence[str]) -> Iterator[str]:
         yield from _text(f"Where nothing computes, a preempted loop answers {told}.")
 
 
-UNDER_LOAD = (("/health p99", " ms"), ("computations", " /s"))
+UNDER_LOAD = (("/health p99", " ms"), ("failed requests", ""), ("computations", " /s"))
 
 
 def ray_actor(find: Find, _loops: Sequence[str]) -> Iterator[str]:

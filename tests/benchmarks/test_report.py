@@ -164,8 +164,9 @@ def test_table_is_put_between_its_marks(file):
 
 ROWS = {
     "service": (
-        ("/health p99, preempted", "asyncio", 4.5, "ms", "| preempted | 4.5 ms | 12 /s |"),
-        ("computations, preempted", "asyncio", 12.0, "/s", "| stock | | |"),
+        ("/health p99, preempted", "asyncio", 4.5, "ms", "| preempted | 4.5 ms | 0 | 12 /s |"),
+        ("failed requests, preempted", "asyncio", 0.0, "", "`/health` p99, asyncio | failed, asyncio |"),
+        ("computations, preempted", "asyncio", 12.0, "/s", "| stock | | | |"),
         (
             "/health without load",
             "asyncio",
