@@ -1,6 +1,7 @@
 """The command: it goes on where it was, refuses figures that do not mix, compares, and gates."""
 
 import dataclasses
+import importlib.util
 import json
 import re
 import sys
@@ -138,6 +139,28 @@ def test_what_was_skipped_is_tried_again(benchmark, tmp_path):
     assert data["skipped"] == []
     command.measure(["long"], OPT, path)
     assert len(module.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "package", "install"),
+    [
+        ("actor", "ray", "'preemptio[ray-test]'"),
+        ("monitor", "aiomonitor", "'preemptio[monitor]'"),
+        ("service", "fastapi", "'preemptio[bench]'"),
+        ("service", "uvicorn", "'preemptio[bench]'"),
+    ],
+)
+def test_what_lacks_a_package_is_skipped(monkeypatch, tmp_path, capsys, name, package, install):
+    """With what to type; its promises are not said to have failed, and nothing of it is measured."""
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda wanted: None if wanted == package else find_spec(wanted))
+    monkeypatch.setattr(sys, "version_info", (3, 13, 0))
+    data = command.measure([name], OPT, str(tmp_path / "out.json")).data
+    assert data["results"] == []
+    (skipped,) = data["skipped"]
+    assert skipped["why"].endswith(f"Type: pip install {install}")
+    assert package in skipped["why"].lower()
+    assert skipped["why"] in capsys.readouterr().out
 
 
 FULL = dataclasses.replace(OPT, quick=False)
