@@ -47,7 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         stale = [path for path, text in written.items() if not path.exists() or path.read_text("utf-8") != text]
         stale += [path for path in drawn if not path.exists() or digest not in path.read_text("utf-8")]
         command = f"python -m benchmarks.report {args.file}{' --pages' * args.pages}"
-        print(*(f"{os.path.relpath(path)} is stale. Type: {command}" for path in stale), sep="\n")
+        for path in stale:
+            print(f"{os.path.relpath(path)} is stale. Type: {command}")
         return 1 if stale else 0
     try:
         from benchmarks.report._plots import draw_all

@@ -287,6 +287,11 @@ def test_compare_finds_what_changed(benchmark, tmp_path, capsys, monkeypatch):
     assert "  same    first, g, asyncio: 1 [0.99, 1] -> 1.02 [1.01, 1.03] x stock +2.0%" in lines
     assert "of 6 figures 1 changed beyond noise; 2 moved, which noise may explain; 1 have no interval" in lines
     assert "1 figures are in one of the files only" in lines
+    assert not any("note: first" in line for line in lines)
+    monkeypatch.setattr(command, "options_of", lambda *_: FULL)
+    assert command.main(["--json", new, "--compare", old]) == 0
+    said = r"note: first was quick, 2 rounds, .*, and is full, 2 rounds"
+    assert re.search(said, capsys.readouterr().out)
 
 
 BOUND = (Promise("a", "<=", 1.0, "x stock", ("asyncio",)),)

@@ -162,6 +162,22 @@ def test_table_is_put_between_its_marks(file):
             put(wrong)
 
 
+def test_table_of_two_runs_says_which_is_whose(file):
+    """A page's reader need not look up what was measured quick, and what in full."""
+    results = Results(str(file), MACHINE, ASKED | {"quick": False, "dirty": False})
+    results.begin("micro", keeps_rows=False)
+    results.add(command.record_of("micro", Row("go() and await", "asyncio", Estimate(1.5, 1.4, 1.6)), None, ""))
+    results.end("micro", 60, (0.1, 4.5))
+    made = " ".join(_tables.table("cost", results.data, "figures.json", "figures.md").split())
+    assert "| starting and awaiting an empty task | 1.5 (1.4 to 1.6) |" in made
+    how = "2 rounds, 2026-01-02, commit 0123456789ab"
+    assert (
+        f"Measured step quick, {how}, with changes; micro full, {how}; CPython 3.13.0, 2 CPUs, load up to 4.5." in made
+    )
+    assert "[All figures](figures.md#what-is-promised)" in made
+    assert "--only echo memory --json" in made
+
+
 ROWS = {
     "service": (
         ("/health p99, preempted", "asyncio", 4.5, "ms", "| preempted | 4.5 ms | 0 | 12 /s |"),
