@@ -63,9 +63,10 @@ def _key(record: Mapping[str, Any]) -> tuple[str, str, str]:
 
 def lines(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
     """Say what changed, first the figures that did."""
-    for key in ("system", "cpu", "python", "versions"):
-        was, now = old["machine"].get(key), new["machine"].get(key)
-        if was != now:
+    before, after = ({**data["machine"], **data["machine"]["versions"]} for data in (old, new))
+    for key in ("system", "cpu", "python", *new["machine"]["versions"]):
+        was, now = before.get(key), after.get(key)
+        if was != now and was is not None:
             yield f"note: {key} was {was} and is {now}; the change may be due to that"
     for name, run in new["runs"].items():
         was = old["runs"].get(name, run)
