@@ -5,7 +5,7 @@
 #   make test-ray   the tests that need Ray, of 240 MB: in an environment of their own
 #   make fault-injection   all tests with a preemption at every safe point, then at a share of them drawn by a seed
 #   make demo     watch a CPU-bound task being preempted
-#   make bench    the benchmarks, in their short form: a quarter of an hour     (ARGS='--json FILE' keeps the figures)
+#   make bench    the benchmarks, in their short form: three quarters of an hour     (ARGS='--json FILE' keeps the figures)
 #   make bench-gate   fail if a ratio that is promised is missed by more than the measurement can err
 #   make stress   the stress run
 #   make clean    remove environments and caches

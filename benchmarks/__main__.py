@@ -2,14 +2,16 @@
 
     python -m benchmarks [--quick] [--only NAME ...] [--loops asyncio,uvloop] [--json FILE] [--compare OLD.json]
 
-With --json every row is written as it comes, and the same command goes on where it was interrupted. The exit code is 0
-even when a bound is missed, as a noisy neighbour is no reason to stop a build; `benchmarks.gate` is for that.
+With --json every row is written as it comes, and the same command goes on where it was interrupted. What the file has
+of a --quick run is measured anew by a command without it, the rest is left. The exit code is 0 even when a bound is
+missed, as a noisy neighbour is no reason to stop a build; `benchmarks.gate` is for that.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import datetime as dt
 import importlib
 import os
 import sys
@@ -19,32 +21,10 @@ from typing import Any
 
 from benchmarks import _machine, compare
 from benchmarks._harness import Options, Promise, Row, Skipped, judge, unanswered
-from benchmarks._results import Results, ResultsError, read
+from benchmarks._names import NAMES, QUESTIONS
+from benchmarks._results import Results, ResultsError, is_finished, manner, read
 from benchmarks._stats import Estimate
 from benchmarks._worker import WorkerError
-
-NAMES = (
-    "latency",
-    "burst",
-    "throughput",
-    "step",
-    "metrics",
-    "recording",
-    "monitor",
-    "echo",
-    "service",
-    "micro",
-    "instructions",
-    "cost",
-    "memory",
-    "timeout",
-    "blocking",
-    "sources",
-    "scan",
-    "scale",
-    "load",
-    "stress",
-)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -69,14 +49,18 @@ def measure(names: Sequence[str], opt: Options, path: str | None) -> Results:
     """Run the benchmarks that the file at `path`, if there is one, does not have yet; return all results."""
     machine = _machine.describe()
     options = {"quick": opt.quick, "loops": list(opt.loops), "rounds": opt.rounds}
-    results = Results(path, machine, options)
-    print(*(f"{key}: {value}" for key, value in (machine | options).items()), sep="\n")
+    asked = options | {"date": str(dt.datetime.now(dt.UTC).date())} | _machine.code_state()
+    results = Results(path, machine, asked)
+    print(*(f"{key}: {value}" for key, value in (machine | asked).items()), sep="\n")
     for at, name in enumerate(names, 1):
-        print(f"\n[{at}/{len(names)}] {name}", end="")
+        print(f"\n[{at}/{len(names)}] {name}: {QUESTIONS.get(name, '')}", flush=True)
+        before = results.data["runs"].get(name, {})
         if results.is_done(name):
-            print(": done before, in", path)
-        else:
-            run_one(name, opt, results)
+            print(f"  (done before: {manner(before)})")
+            continue
+        if is_finished(results.data, name):
+            print(f"  (measured anew; before: {manner(before)})")
+        run_one(name, opt, results)
     return results
 
 
@@ -84,7 +68,6 @@ def run_one(name: str, opt: Options, results: Results) -> None:
     """Run one benchmark, print its rows as they come, and keep them with their verdicts."""
     module = importlib.import_module(f"benchmarks.{name}")
     promises: Sequence[Promise] = module.PROMISES
-    print(f": {(module.__doc__ or '').partition(chr(10))[0]}", flush=True)
     start, load = time.perf_counter(), os.getloadavg()[0]
     kept = results.begin(name, getattr(module, "KEEPS_ROWS", False))
     if kept:

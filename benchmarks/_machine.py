@@ -1,6 +1,6 @@
-"""What the figures belong to: the machine, the versions and the code. Figures of two of these are not mixed.
+"""What the figures belong to: the machine and the versions, of which a file has one, and the code, which each names.
 
-The load of the machine is recorded beside each benchmark instead (`_results.py`): it changes while one runs.
+The load of the machine is recorded beside each benchmark (`_results.py`): it changes while one runs.
 """
 
 from __future__ import annotations
@@ -17,12 +17,17 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("greenlet", "structlog", "uvloop", "gevent", "trio", "hdrhistogram")
+PACKAGES = (
+    *("greenlet", "structlog", "uvloop", "gevent", "trio", "hdrhistogram"),
+    *("fastapi", "uvicorn", "aiomonitor", "ray", "objgraph", "pympler", "guppy3"),
+)
 CODE = ("preemptio", "benchmarks")
+PAGES = "benchmarks/report"
+"""Neither measured nor measuring."""
 
 
 def describe() -> dict[str, Any]:
-    """Return the machine, the kernel's HZ, the versions and the code's state. All of it is JSON."""
+    """Return the machine, the kernel's HZ and the versions. All of it is JSON."""
     return {
         "system": f"{platform.system()} {platform.release()}",
         "cpu": cpu_model(),
@@ -31,9 +36,12 @@ def describe() -> dict[str, Any]:
         "hz": kernel_hz(),
         "python": platform.python_version(),
         "versions": {name: version for name in PACKAGES if (version := version_of(name))},
-        "code": digest(),
-        "git": git_state(),
     }
+
+
+def code_state() -> dict[str, Any]:
+    """Return the hash of the code, the commit, and whether the measured code differs from it. All of it is JSON."""
+    return {"code": digest()} | git_state()
 
 
 def cpu_model() -> str:
@@ -74,7 +82,8 @@ def digest(root: Path = ROOT) -> str:
     """Return a hash of the code that is measured and of the code that measures."""
     found = hashlib.sha256()
     for path in sorted(path for part in CODE for path in (root / part).rglob("*") if path.suffix in (".py", ".go")):
-        found.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
+        if not path.is_relative_to(root / PAGES):
+            found.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
     return found.hexdigest()[:16]
 
 
@@ -83,7 +92,7 @@ def git_state() -> dict[str, Any]:
     try:
         commit, dirty = (
             subprocess.run(["git", "-C", ROOT, *words], capture_output=True, text=True, check=True).stdout.strip()
-            for words in (["rev-parse", "HEAD"], ["status", "--porcelain", "--", *CODE])
+            for words in (["rev-parse", "HEAD"], ["status", "--porcelain", "--", *CODE, f":!{PAGES}"])
         )
     except (OSError, subprocess.CalledProcessError):
         return {"commit": None, "dirty": None}

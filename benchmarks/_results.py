@@ -1,21 +1,31 @@
 """The file of results: written after every row, so that a run that was interrupted goes on where it was.
 
-Invariants: one file holds figures of one machine, one state of the code and one set of options, or it is refused; the
-file on the disk is whole at every moment (it is replaced, never written into); a benchmark is either done, or its rows
-are measured again - but for those that keep rows (`KEEPS_ROWS`), whose every row stands for itself.
+Problem: a whole run at full length takes hours, and the figures that matter most are wanted at full length all the
+same. What we do: one file may be composed of several commands' figures, and says of each benchmark with which options
+and which code it was measured, and when; the pages say so beside its figures.
+
+Invariants: one file holds figures of one machine, or it is refused; the file on the disk is whole at every moment (it
+is replaced, never written into); a benchmark's rows are all of one set of options and of one state of the code. It is
+done when nothing of it was skipped and it was measured with this code, and at least as long as is asked now: a full
+figure stands where a quick one would do, not the other way round. What is not done is measured anew, and its old rows
+go with the first new one - but for rows of the same options and code of a benchmark with `KEEPS_ROWS`, whose every row
+stands for itself.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-FORMAT = 2
-SAME = ("system", "cpu", "cpus", "python", "versions", "code")
-"""What of the machine must agree. The commit need not: one that leaves the code alone changes no figure."""
+FORMAT = 3
+SAME = ("system", "cpu", "cpus", "python")
+"""What of the machine must agree; of the packages' versions, those that both have."""
+
+MEANT = ("quick", "loops", "rounds", "code")
+"""What rows that stand beside each other must have in common."""
 
 
 class ResultsError(Exception):
@@ -23,36 +33,56 @@ class ResultsError(Exception):
 
 
 class Results:
-    """The figures of one run, on the disk as well if there is a path."""
+    """The figures of a file, or of one command if there is no path."""
 
-    def __init__(self, path: str | None, machine: Mapping[str, Any], options: Mapping[str, Any]) -> None:
-        """Begin, or go on with what is in the file; raise ResultsError if that was another machine, code or options."""
+    def __init__(self, path: str | None, machine: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+        """Begin, or go on with what is in the file; raise ResultsError if that was another machine.
+
+        Args:
+            path: The file, None to keep nothing.
+            machine: What all figures have in common.
+            asked: How benchmarks are measured now: options, the code's state and the date.
+        """
         self.path = path
+        self.asked = dict(asked)
+        self.spent = 0.0  # seconds on the rows that were kept
         self.data: dict[str, Any] = {
             "format": FORMAT,
             "machine": dict(machine),
-            "options": dict(options),
-            "done": {},
+            "runs": {},
             "skipped": [],
             "results": [],
         }
         if path is not None and os.path.exists(path):
             found = read(path)
-            refuse_other(path, found, self.data)
+            refuse_other(path, found["machine"], machine)
+            found["machine"]["versions"] |= machine["versions"]
             self.data = found
         elif path is not None and not os.path.isdir(os.path.dirname(path) or "."):
             raise ResultsError(f"--json {path}: there is no such directory. Type: mkdir -p {os.path.dirname(path)}")
 
     def is_done(self, benchmark: str) -> bool:
-        """Report whether a benchmark was measured to its end."""
-        return benchmark in self.data["done"]
+        """Report whether a benchmark was measured to its end, with this code and at least as long as is asked."""
+        run = self.data["runs"].get(benchmark, {})
+        return (
+            is_finished(self.data, benchmark)
+            and all(record["benchmark"] != benchmark for record in self.data["skipped"])
+            and run["code"] == self.asked["code"]
+            and run["quick"] <= self.asked["quick"]
+            and run["rounds"] >= self.asked["rounds"]
+            and set(run["loops"]) >= set(self.asked["loops"])
+        )
 
     def begin(self, benchmark: str, keeps_rows: bool) -> dict[tuple[str, str], dict[str, Any]]:
         """Return the rows of a benchmark that need not be measured again; forget the others."""
+        run = self.data["runs"].get(benchmark, {})
+        keeps_rows = keeps_rows and all(run.get(key) == self.asked[key] for key in MEANT)
         mine = [record for record in self.data["results"] if record["benchmark"] == benchmark]
         kept = [record for record in mine if keeps_rows and record["verdict"] != "FAILED"]
         self.data["results"] = [record for record in self.data["results"] if record not in mine or record in kept]
         self.data["skipped"] = [record for record in self.data["skipped"] if record["benchmark"] != benchmark]
+        self.data["runs"][benchmark] = dict(self.asked)
+        self.spent = run.get("seconds", 0.0) if kept else 0.0
         return {(record["name"], record["loop"]): record for record in kept}
 
     def add(self, record: dict[str, Any]) -> None:
@@ -67,10 +97,11 @@ class Results:
 
     def end(self, benchmark: str, seconds: float, loads: tuple[float, float]) -> None:
         """Note that a benchmark is done, what it took, and the machine's load before and after."""
-        self.data["done"][benchmark] = {"seconds": round(seconds, 1), "load": [round(load, 2) for load in loads]}
+        run = self.data["runs"][benchmark]
+        run |= {"seconds": round(self.spent + seconds, 1), "load": [round(load, 2) for load in loads]}
         self.save()
 
-    def of(self, names: Iterator[str] | tuple[str, ...] | list[str]) -> list[dict[str, Any]]:
+    def of(self, names: Iterable[str]) -> list[dict[str, Any]]:
         """Return the rows of these benchmarks, in their order."""
         wanted = list(names)
         rows = [record for record in self.data["results"] if record["benchmark"] in wanted]
@@ -85,6 +116,17 @@ class Results:
             json.dump(self.data, file, indent=1)
             file.write("\n")
         os.replace(beside, self.path)
+
+
+def is_finished(data: Mapping[str, Any], benchmark: str) -> bool:
+    """Report whether a benchmark was measured to its end."""
+    return "seconds" in data["runs"].get(benchmark, {})
+
+
+def manner(run: Mapping[str, Any]) -> str:
+    """Say how a benchmark was measured."""
+    code = (run["commit"] or "unknown")[:12] + (", with changes" if run["dirty"] else "")
+    return f"{'quick' if run['quick'] else 'full'}, {run['rounds']} rounds, {run['date']}, commit {code}"
 
 
 def read(path: str) -> dict[str, Any]:
@@ -105,15 +147,15 @@ def read(path: str) -> dict[str, Any]:
     return data
 
 
-def refuse_other(path: str, found: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Raise ResultsError if a file's figures must not stand beside those of this run."""
-    pairs = {key: (found["machine"].get(key), now["machine"].get(key)) for key in SAME}
-    pairs |= {f"option {key}": (found["options"].get(key), value) for key, value in now["options"].items()}
+def refuse_other(path: str, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
+    """Raise ResultsError if the figures of one machine must not stand beside those of another."""
+    pairs = {key: (there.get(key), here.get(key)) for key in SAME}
+    pairs |= {name: (there["versions"].get(name, version), version) for name, version in here["versions"].items()}
     differ = [f"{key}: {old} there, {new} now" for key, (old, new) in pairs.items() if old != new]
     if differ:
         raise ResultsError(
-            f"{path} holds figures of another machine, code or set of options, which do not mix with this run's:\n  "
+            f"{path} holds figures of another machine, which do not mix with this one's:\n  "
             + "\n  ".join(differ)
-            + f"\nGo on with what it was measured with, name another file, or measure anew: rm {path}\n"
+            + f"\nGo on there, name another file, or measure anew: rm {path}\n"
             + f"To see the old figures beside new ones: --json OTHER.json --compare {path}"
         )

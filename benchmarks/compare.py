@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks._results import ResultsError, read
+from benchmarks._results import ResultsError, manner, read
 from benchmarks._stats import CONFIDENCE
 
 MARGIN = 0.02
@@ -63,12 +63,15 @@ def _key(record: Mapping[str, Any]) -> tuple[str, str, str]:
 
 def lines(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
     """Say what changed, first the figures that did."""
-    for key in ("system", "cpu", "python", "versions"):
-        was, now = old["machine"].get(key), new["machine"].get(key)
-        if was != now:
+    before, after = ({**data["machine"], **data["machine"]["versions"]} for data in (old, new))
+    for key in ("system", "cpu", "python", *new["machine"]["versions"]):
+        was, now = before.get(key), after.get(key)
+        if was != now and was is not None:
             yield f"note: {key} was {was} and is {now}; the change may be due to that"
-    if old["options"] != new["options"]:
-        yield f"note: the options were {old['options']} and are {new['options']}"
+    for name, run in new["runs"].items():
+        was = old["runs"].get(name, run)
+        if any(was[key] != run[key] for key in ("quick", "rounds")):
+            yield f"note: {name} was {manner(was)}, and is {manner(run)}"
     found = sorted(changes(old, new), key=lambda change: ORDER.index(change.verdict))
     for change in found:
         yield (

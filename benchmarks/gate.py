@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.__main__ import build_parser, described, measure, options_of
-from benchmarks._results import ResultsError, read
+from benchmarks._results import ResultsError, is_finished, read
 
 GATED = (
     "latency",
@@ -40,7 +40,7 @@ def failures(data: Mapping[str, Any], names: Sequence[str]) -> list[str]:
         for record in records
         if record["verdict"] in ("MISSED", "FAILED")
     ]
-    return lines + [f"FAILED: {name}, which was not run to its end" for name in names if name not in data["done"]]
+    return lines + [f"FAILED: {name}, which was not run to its end" for name in names if not is_finished(data, name)]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

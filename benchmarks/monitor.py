@@ -8,12 +8,13 @@ anew a second after it was told last; what is judged is the time between.
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import json
 import statistics
 import sys
 from collections.abc import Iterator
 
-from benchmarks._harness import Options, Promise, Row, interleaved, percentile
+from benchmarks._harness import Options, Promise, Row, Skipped, interleaved, percentile
 from benchmarks._work import unit
 from benchmarks._worker import Side
 
@@ -111,8 +112,11 @@ def measure(side: Side, command: str, times: int) -> list[float]:
     return side.run(asked, command, times)  # type: ignore[no-any-return]
 
 
-def run(opt: Options) -> Iterator[Row]:
+def run(opt: Options) -> Iterator[Row | Skipped]:
     """Measure each command on each loop."""
+    if importlib.util.find_spec("aiomonitor") is None:
+        yield Skipped("everything", "aiomonitor is not installed. Type: pip install 'preemptio[monitor]'")
+        return
     for loop in opt.loops:
         for name, command in {**COMMANDS, "page, between updates": ""}.items():
             params = {"command": command, "times": int(opt.scale(100, 30) if command else opt.scale(20, 5))}

@@ -16,12 +16,12 @@ import asyncio
 import contextlib
 import gc
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from benchmarks._harness import Options, Promise, Row, interleaved, percentile
+from benchmarks import _quiet
+from benchmarks._harness import Options, Promise, Row, Skipped, interleaved, percentile
 from benchmarks._work import Late, tick
 from benchmarks._worker import Side
 from benchmarks.latency import undisturbed
@@ -64,23 +64,8 @@ def measure(side: Side, what: str, objects: int, gs: int = GS) -> dict[str, Any]
     if what == "others":
         gc.unfreeze()  # they do not see what is frozen
         return {"objects": objects} | {name: seconds for name, look in OTHERS.items() for seconds in look()}
-    _say_no_leaks()
+    _quiet.drop("LEAKED")  # it makes a hundred on purpose
     return side.run(scanned, what, gs) | {"collecting": collecting, "objects": objects}  # type: ignore[no-any-return]
-
-
-def _say_no_leaks() -> None:
-    """Keep the reports of leaks to the benchmark: it makes a hundred on purpose. What else is said is shown."""
-    import structlog
-
-    from preemptio._events import LEAKED
-
-    def drop_leaks(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
-        if event["event"] == LEAKED.name:
-            raise structlog.DropEvent
-        return event
-
-    shown = [drop_leaks, structlog.processors.add_log_level, structlog.dev.ConsoleRenderer(colors=False)]
-    structlog.configure(processors=shown, logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 
 
 def _objgraph() -> Iterator[float]:
@@ -146,15 +131,16 @@ async def _wait(event: asyncio.Event) -> None:
     await event.wait()
 
 
-def run(opt: Options) -> Iterator[Row]:
+def run(opt: Options) -> Iterator[Row | Skipped]:
     """Scan a heap of full size, and one of a fifth, for each loop."""
-    for objects in (round(opt.scale(1e6, 2e5)), round(opt.scale(5e6, 1e6))):
+    sizes = round(opt.scale(1e6, 2e5)), round(opt.scale(5e6, 1e6))
+    for objects in sizes:
         for what in ("leaks", "retained"):
             sides = {loop: Side("preempted", loop, SLICE) for loop in opt.loops}
             params = {"what": what, "objects": objects}
             measured = interleaved(__name__, sides, params, min(opt.rounds, 2), turns=1, warm=0)
             for loop, rounds in measured.items():
-                yield from rows(what, loop, rounds, full=objects > 1e6 or opt.quick)
+                yield from rows(what, loop, rounds, full=objects == max(sizes))
     sides = {loop: Side("preempted", loop, SLICE) for loop in opt.loops}
     for gs in (GS, 10 * GS):
         params = {"what": "leaks", "objects": 100_000, "gs": gs}
@@ -164,13 +150,15 @@ def run(opt: Options) -> Iterator[Row]:
     yield from others(round(opt.scale(1e6, 2e5)))
 
 
-def others(objects: int) -> Iterator[Row]:
+def others(objects: int) -> Iterator[Row | Skipped]:
     """Show what other tools take for the same heap."""
     measured = interleaved(__name__, {"asyncio": Side("bare")}, {"what": "others", "objects": objects}, 1, 1, 0)
     for one in measured["asyncio"]:
         for name in OTHERS:
-            missing = "" if name in one else "not measured: not installed, or no wheel for this Python"
-            yield Row(f"{name}: objects", "asyncio", objects / one[name] / 1e6 if name in one else 0.0, missing, "m/s")
+            if name in one:
+                yield Row(f"{name}: objects", "asyncio", objects / one[name] / 1e6, "the loop stands still", "m/s")
+            else:
+                yield Skipped(name, "not installed. Type: pip install 'preemptio[bench]'")
 
 
 def rows(what: str, loop: str, rounds: list[dict[str, Any]], *, full: bool) -> Iterator[Row]:

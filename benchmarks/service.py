@@ -33,7 +33,7 @@ from typing import Any
 
 from benchmarks import _service_client
 from benchmarks._driven import driven
-from benchmarks._harness import Options, Promise, Row, interleaved, percentile, ratio
+from benchmarks._harness import Options, Promise, Row, Skipped, interleaved, percentile, ratio
 from benchmarks._work import units_in
 from benchmarks._worker import Side, WorkerError
 
@@ -165,11 +165,12 @@ def rows_of(way: str, loop: str, seen: Seen, seconds: float) -> Iterator[Row]:
         yield Row(f"computations, {way}", loop, seen.crunched / seconds, f"{CRUNCHERS} under way", "/s")
 
 
-def run(opt: Options) -> Iterator[Row]:
+def run(opt: Options) -> Iterator[Row | Skipped]:
     """Compare the ways under load, then the loops without."""
     for name in ("fastapi", "uvicorn"):
         if importlib.util.find_spec(name) is None:
-            raise WorkerError(f"needs {name}; type: pip install {name}")
+            yield Skipped("everything", f"{name} is not installed. Type: pip install 'preemptio[bench]'")
+            return
     units = units_in(CRUNCH)
     for loop in opt.loops:
         for way in WAYS:

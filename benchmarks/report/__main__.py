@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks._results import ResultsError, read
-from benchmarks.report import _html, _markdown
+from benchmarks.report import _html, _markdown, _tables
 from benchmarks.report._sections import sections
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,7 +21,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description="Make pages of a file of results.")
     parser.add_argument("file", metavar="FILE.json", help="the pages are written beside it")
     parser.add_argument("--check", action="store_true", help="write nothing, exit with 1 if a page is stale")
-    parser.add_argument("--readme", metavar="README.md", help="write the table of costs there, between its marks")
+    parser.add_argument(
+        "--pages", action="store_true", help=f"write the tables in {', '.join(_tables.PAGES)}, between their marks"
+    )
     args = parser.parse_args(arguments)
     try:
         data = read(args.file)
@@ -32,20 +34,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     plots = source.with_suffix("")
     parts = list(sections(data))
     written = {source.with_suffix(".md"): _markdown.page(parts, source.name, plots.name, digest)}
-    if args.readme:
-        readme = Path(args.readme)
+    for page in _tables.PAGES if args.pages else ():
+        path = ROOT / page
+        figures = os.path.relpath(source.with_suffix(".md").resolve(), path.parent)
+        name = os.path.relpath(source.resolve(), ROOT)
         try:
-            written[readme] = _markdown.with_table(readme.read_text("utf-8"), data)
+            written[path] = _tables.with_tables(path.read_text("utf-8"), page, data, name, figures)
         except ValueError as error:
             parser.exit(2, f"{error}\n")
     if args.check:
         drawn = [source.with_suffix(".html"), *(plots / f"{part.plot}.svg" for part in parts if part.plot)]
         stale = [path for path, text in written.items() if not path.exists() or path.read_text("utf-8") != text]
         stale += [path for path in drawn if not path.exists() or digest not in path.read_text("utf-8")]
-        readme_too = f" --readme {args.readme}" if args.readme else ""
-        print(
-            *(f"{path} is stale. Type: python -m benchmarks.report {args.file}{readme_too}" for path in stale), sep="\n"
-        )
+        command = f"python -m benchmarks.report {args.file}{' --pages' * args.pages}"
+        for path in stale:
+            print(f"{os.path.relpath(path)} is stale. Type: {command}")
         return 1 if stale else 0
     try:
         from benchmarks.report._plots import draw_all

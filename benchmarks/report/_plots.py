@@ -7,8 +7,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from benchmarks._names import NAMES
 from benchmarks.load._samples import Samples
-from benchmarks.report._sections import Record, number, of
+from benchmarks.report._sections import Record, is_plotted, number, of
 from benchmarks.report._theme import LIGHT, named
 
 STYLES: dict[str, tuple[str, str, float]] = {
@@ -216,35 +217,38 @@ def promises_plot(data: Mapping[str, Any]) -> Any:
     """Plot each promised figure with its interval, as a multiple of its bound; what is beyond 1 is missed."""
     import matplotlib.pyplot as plt
 
-    records = [
-        r for r in data["results"] if r["verdict"] not in ("", "FAILED") and r["low"] is not None and r["value"] > 0
-    ]
+    records = [r for name in NAMES for r in of(data, name) if is_plotted(r)]
     if not records:
         return None
-    figure, axes = plt.subplots(figsize=(10, 0.9 + 0.23 * len(records)), layout="constrained")
+    labels = list(dict.fromkeys(f"{r['benchmark']}: {r['name']}" for r in reversed(records)))
+    figure, axes = plt.subplots(figsize=(10, 0.9 + 0.25 * len(labels)), layout="constrained")
     colours = {"ok": "teal", "unsure": "amber", "MISSED": "red"}
-    for y, r in enumerate(reversed(records)):
+    for r in records:
         low, middle, high = sorted(_against(r["bound"], r[key]) for key in ("low", "value", "high"))
+        y = labels.index(f"{r['benchmark']}: {r['name']}") + (-0.16 if r["loop"] == "uvloop" else 0.16)
         colour = LIGHT[colours[r["verdict"]]]
-        axes.plot([low, high], [y, y], color=colour, linewidth=2, solid_capstyle="round")
-        axes.plot([middle], [y], "o", color=colour, markersize=5)
+        axes.plot([max(low, LEAST), max(high, LEAST)], [y, y], color=colour, linewidth=1.6, solid_capstyle="round")
+        axes.plot([max(middle, LEAST)], [y], "s" if r["loop"] == "uvloop" else "o", color=colour, markersize=4)
     axes.axvline(1, color=LIGHT["ink"], linewidth=1)
-    labels = [f"{r['benchmark']}: {r['name']}, {r['loop']}" for r in reversed(records)]
-    axes.set_yticks(range(len(records)), labels, fontsize=8.5)
+    axes.set_yticks(range(len(labels)), labels, fontsize=8.5)
     axes.set(
-        xscale="log", ylim=(-0.7, len(records) - 0.3), xlabel="cost as a multiple of what is promised: 1 is the bound"
+        xscale="log", ylim=(-0.7, len(labels) - 0.3), xlabel="cost as a multiple of what is promised: 1 is the bound"
     )
     _plain_ticks(axes.xaxis)
-    ticks = [t for t in (0.1, 0.2, 0.5, 1, 2, 5, 10) if axes.get_xlim()[0] <= t <= axes.get_xlim()[1]]
+    ticks = [t for t in (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 50) if axes.get_xlim()[0] <= t <= axes.get_xlim()[1]]
     axes.set_xticks(ticks, [f"{t:g}" for t in ticks])
     axes.minorticks_off()
     return figure
 
 
+LEAST = 0.05
+"""Where that axis begins: what is less is as good."""
+
+
 def _against(bound: str, value: float) -> float:
     """Return a figure as a multiple of its bound, above 1 if it is beyond it."""
     direction, number_ = bound.split()
-    return value / float(number_) if direction == "<=" else float(number_) / value
+    return value / float(number_) if direction == "<=" else float(number_) / max(value, 1e-3)
 
 
 PANELS = (
@@ -279,7 +283,8 @@ def scale_plot(data: Mapping[str, Any]) -> Any:
             if points:
                 _growth_line(axes, sorted(points, key=lambda r: r["data"]["size"]), label, LIGHT[colour], line)
         axes.set(title=title, xscale="log", yscale="log", xlabel=axis, ylabel=unit)
-        low, high = axes.get_ylim()
+        shown = [y for line in axes.lines for y in line.get_ydata()] or [1.0]
+        low, high = min(shown), max(shown)  # not of an interval: one that begins at nothing would be all of the panel
         axes.set_ylim(low / 2, high * (high / low) ** 0.5 * 2)  # room for the legend above the lines
         axes.minorticks_off()
         _plain_ticks(axes.xaxis)

@@ -1,7 +1,9 @@
 """The command: it goes on where it was, refuses figures that do not mix, compares, and gates."""
 
 import dataclasses
+import importlib.util
 import json
+import re
 import sys
 import types
 
@@ -9,6 +11,7 @@ import pytest
 
 from benchmarks import __main__ as command, _machine, gate
 from benchmarks._harness import Options, Promise, Row, Skipped
+from benchmarks._names import NAMES
 from benchmarks._results import ResultsError
 from benchmarks._stats import Estimate
 from benchmarks._worker import WorkerError
@@ -19,9 +22,17 @@ OPT = Options(quick=True, loops=("asyncio",), rounds=2)
 @pytest.fixture(autouse=True)
 def machine(monkeypatch):
     """A machine that does not change, and is described at once."""
-    about = {"system": "Linux", "cpu": "one", "cpus": 2, "python": "3.13.0", "versions": {}, "code": "aa"}
+    about = {"system": "Linux", "cpu": "one", "cpus": 2, "python": "3.13.0", "versions": {"uvloop": "1"}}
     monkeypatch.setattr(_machine, "describe", lambda: about)
     return about
+
+
+@pytest.fixture(autouse=True)
+def code(monkeypatch):
+    """Code that changes when a test says so."""
+    state = {"code": "aa", "commit": "0123456789abcdef", "dirty": False}
+    monkeypatch.setattr(_machine, "code_state", lambda: dict(state))
+    return state
 
 
 @pytest.fixture
@@ -71,8 +82,8 @@ def test_interrupted_run_goes_on(benchmark, tmp_path):
     assert names_in(path) == [("first", "a"), ("second", "b"), ("second", "c")]
     assert (len(first.asked), second.asked) == (1, [frozenset()])
     assert results.of(["second"])[0]["value"] == 5.0
-    assert set(results.data["done"]) == {"first", "second"}
-    assert len(results.data["done"]["first"]["load"]) == 2
+    assert set(results.data["runs"]) == {"first", "second"}
+    assert len(results.data["runs"]["first"]["load"]) == 2
 
 
 def test_rows_that_stand_for_themselves_are_kept(benchmark, tmp_path):
@@ -88,28 +99,133 @@ def test_rows_that_stand_for_themselves_are_kept(benchmark, tmp_path):
     assert [(r["name"], r["value"], r["verdict"]) for r in results.of(["long"])] == [("a", 1.0, "ok"), ("b", 1.0, "")]
 
 
-@pytest.mark.parametrize(("key", "value"), [("code", "bb"), ("python", "3.12.0"), ("cpu", "another")])
-def test_stale_file_is_refused(benchmark, tmp_path, machine, key, value):
+@pytest.mark.parametrize(("key", "value"), [("python", "3.12.0"), ("cpu", "another"), ("versions", {"uvloop": "2"})])
+def test_file_of_another_machine_is_refused(benchmark, tmp_path, machine, key, value):
     """With what differs, and what to type."""
     path = tmp_path / "out.json"
     benchmark("first", [row("a")])
     command.measure(["first"], OPT, str(path))
     before = path.read_bytes()
-    old, machine[key] = machine[key], value
-    with pytest.raises(ResultsError) as refused:
+    machine[key] = value
+    with pytest.raises(
+        ResultsError, match=r"(python: 3.13.0|cpu: one|uvloop: 1) there, (3.12.0|another|2) now"
+    ) as refused:
         command.measure(["first"], OPT, str(path))
-    assert f"{key}: {old} there, {value} now" in str(refused.value)
     assert f"rm {path}" in str(refused.value)
     assert path.read_bytes() == before
 
 
-def test_other_options_are_refused(benchmark, tmp_path):
-    """Quick figures do not stand beside full ones."""
+def test_environment_with_one_package_more_goes_on(benchmark, tmp_path, machine):
+    """As one benchmark may need what the others' environment does not have."""
+    path = str(tmp_path / "out.json")
+    benchmark("first", [row("a")])
+    benchmark("second", [row("b")])
+    command.measure(["first"], OPT, path)
+    machine["versions"] = {"ray": "2"}
+    data = command.measure(["second"], OPT, path).data
+    assert data["machine"]["versions"] == {"uvloop": "1", "ray": "2"}
+    assert [r["benchmark"] for r in data["results"]] == ["first", "second"]
+
+
+def test_what_was_skipped_is_tried_again(benchmark, tmp_path):
+    """By the same command, once it is installed; what was measured beside it is kept if it stands for itself."""
+    path = str(tmp_path / "out.json")
+    benchmark("long", [Skipped("Go", "not installed"), row("a")], KEEPS_ROWS=True)
+    command.measure(["long"], OPT, path)
+    module = benchmark("long", [row("a", 7.0), row("b")], KEEPS_ROWS=True)
+    data = command.measure(["long"], OPT, path).data
+    assert module.asked == [frozenset({("a", "asyncio")})]
+    assert [(r["name"], r["value"]) for r in data["results"]] == [("a", 1.0), ("b", 1.0)]
+    assert data["skipped"] == []
+    command.measure(["long"], OPT, path)
+    assert len(module.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "package", "install"),
+    [
+        ("actor", "ray", "'preemptio[ray-test]'"),
+        ("monitor", "aiomonitor", "'preemptio[monitor]'"),
+        ("service", "fastapi", "'preemptio[bench]'"),
+        ("service", "uvicorn", "'preemptio[bench]'"),
+    ],
+)
+def test_what_lacks_a_package_is_skipped(monkeypatch, tmp_path, capsys, name, package, install):
+    """With what to type; its promises are not said to have failed, and nothing of it is measured."""
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda wanted: None if wanted == package else find_spec(wanted))
+    monkeypatch.setattr(sys, "version_info", (3, 13, 0))
+    data = command.measure([name], OPT, str(tmp_path / "out.json")).data
+    assert data["results"] == []
+    (skipped,) = data["skipped"]
+    assert skipped["why"].endswith(f"Type: pip install {install}")
+    assert package in skipped["why"].lower()
+    assert skipped["why"] in capsys.readouterr().out
+
+
+FULL = dataclasses.replace(OPT, quick=False)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "value"),
+    [
+        (OPT, OPT, 1.0),
+        (OPT, FULL, 5.0),
+        (FULL, OPT, 1.0),
+        (OPT, dataclasses.replace(OPT, rounds=3), 5.0),
+        (OPT, dataclasses.replace(OPT, rounds=1), 1.0),
+        (OPT, dataclasses.replace(OPT, loops=("asyncio", "uvloop")), 5.0),
+        (dataclasses.replace(OPT, loops=("asyncio", "uvloop")), OPT, 1.0),
+    ],
+)
+def test_longer_figures_replace_shorter_ones_and_stay(benchmark, tmp_path, before, now, value):
+    """One benchmark at a time: each says how it was measured, and the rest of the file stays as it is."""
     path = tmp_path / "out.json"
     benchmark("first", [row("a")])
-    command.measure(["first"], OPT, str(path))
-    with pytest.raises(ResultsError, match="option quick: True there, False now"):
-        command.measure(["first"], Options(quick=False, loops=("asyncio",), rounds=2), str(path))
+    benchmark("second", [row("b")])
+    command.measure(["first", "second"], before, str(path))
+    benchmark("second", [row("b", 5.0), row("c", 5.0)])
+    data = command.measure(["second"], now, str(path)).data
+    stands = now if value == 5.0 else before
+    assert [r["value"] for r in data["results"]] == [1.0, value, value][: len(data["results"])]
+    assert {name: (run["quick"], run["rounds"]) for name, run in data["runs"].items()} == {
+        "first": (before.quick, before.rounds),
+        "second": (stands.quick, stands.rounds),
+    }
+    assert json.loads(path.read_text()) == data
+
+
+def test_figures_of_other_code_are_measured_anew(benchmark, tmp_path, code, capsys):
+    """Of what is named; a commit that changes no code measures nothing."""
+    path = str(tmp_path / "out.json")
+    benchmark("first", [row("a")])
+    module = benchmark("second", [row("b")])
+    command.measure(["first", "second"], OPT, path)
+    code["commit"] = "123456789abcdef0"
+    command.measure(["second"], OPT, path)
+    assert len(module.asked) == 1
+    code["code"] = "bb"
+    capsys.readouterr()
+    data = command.measure(["second"], OPT, path).data
+    assert len(module.asked) == 2
+    assert re.search(
+        r"measured anew; before: quick, 2 rounds, \d{4}-\d\d-\d\d, commit 0123456789ab\)", capsys.readouterr().out
+    )
+    assert [data["runs"][name]["commit"][0] for name in ("first", "second")] == ["0", "1"]
+
+
+@pytest.mark.parametrize("what", ["options", "code"])
+def test_rows_are_not_kept_beside_those_of_another_kind(benchmark, tmp_path, code, what):
+    """A benchmark that was stopped in its middle begins anew, if it goes on at full length or with other code."""
+    path = str(tmp_path / "out.json")
+    benchmark("long", [row("a"), KeyboardInterrupt()], KEEPS_ROWS=True)
+    with pytest.raises(KeyboardInterrupt):
+        command.measure(["long"], OPT, path)
+    code["code"] = "bb" if what == "code" else "aa"
+    module = benchmark("long", [row("a", 7.0)], KEEPS_ROWS=True)
+    results = command.measure(["long"], FULL if what == "options" else OPT, path)
+    assert module.asked == [frozenset()]
+    assert [r["value"] for r in results.of(["long"])] == [7.0]
 
 
 @pytest.mark.parametrize(
@@ -117,7 +233,7 @@ def test_other_options_are_refused(benchmark, tmp_path):
     [
         (["--compare", "missing.json"], "missing.json: No such file or directory. Measure first: python -m benchmarks"),
         (["--compare", "no.json"], "is not JSON"),
-        (["--compare", "old.json"], "format 2"),
+        (["--compare", "old.json"], "format 3"),
         (["--json", "nowhere/out.json"], "mkdir -p nowhere"),
         (["--loops", "twisted"], "'twisted' is not a base loop"),
         (["--rounds", "0"], "at least 1"),
@@ -171,6 +287,11 @@ def test_compare_finds_what_changed(benchmark, tmp_path, capsys, monkeypatch):
     assert "  same    first, g, asyncio: 1 [0.99, 1] -> 1.02 [1.01, 1.03] x stock +2.0%" in lines
     assert "of 6 figures 1 changed beyond noise; 2 moved, which noise may explain; 1 have no interval" in lines
     assert "1 figures are in one of the files only" in lines
+    assert not any("note: first" in line for line in lines)
+    monkeypatch.setattr(command, "options_of", lambda *_: FULL)
+    assert command.main(["--json", new, "--compare", old]) == 0
+    said = r"note: first was quick, 2 rounds, .*, and is full, 2 rounds"
+    assert re.search(said, capsys.readouterr().out)
 
 
 BOUND = (Promise("a", "<=", 1.0, "x stock", ("asyncio",)),)
@@ -208,6 +329,6 @@ def test_gate_fails_for_a_benchmark_that_was_not_run(benchmark, tmp_path, capsys
 def test_every_gated_benchmark_promises_something():
     """And is one of those that are run."""
     for name in gate.GATED:
-        assert name in command.NAMES
+        assert name in NAMES
         module = __import__(f"benchmarks.{name}", fromlist=["PROMISES"])
         assert module.PROMISES or name == "instructions"  # it has them on the newest Python only

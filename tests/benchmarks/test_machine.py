@@ -14,12 +14,14 @@ def test_description_is_json_and_says_the_kernels_hz():
 
 
 def test_digest_follows_the_code(tmp_path):
-    """A changed, a renamed and a new file each change it; a page does not."""
+    """A changed, a renamed and a new file each change it; a page, and what makes pages of figures, do not."""
     (tmp_path / "preemptio").mkdir()
     file = tmp_path / "preemptio" / "a.py"
     file.write_text("x = 1\n")
     seen = [_machine.digest(tmp_path)]
     (tmp_path / "preemptio" / "notes.md").write_text("words")
+    (tmp_path / "benchmarks" / "report").mkdir(parents=True)
+    (tmp_path / "benchmarks" / "report" / "_html.py").write_text("x = 1\n")
     assert _machine.digest(tmp_path) == seen[0]
     file.write_text("x = 2\n")
     seen.append(_machine.digest(tmp_path))
