@@ -4,9 +4,9 @@
     python -m benchmarks.gate --from FILE.json                         judge what was measured before
 
 `GATED` are the benchmarks whose promises are ratios of two things measured in turns, so that they say the same on every
-machine (`service` promises some milliseconds as well); each has its bounds in its own `PROMISES`. A promise fails when its figure's whole interval is beyond the bound
-(MISSED) or when it was not measured (FAILED). Not part of `make test`: that must say the same however busy the
-machine is.
+machine (`service` promises some milliseconds as well); each has its bounds in its own `PROMISES`. A promise fails when
+its figure's whole interval is beyond the bound (MISSED) or when it was not measured (FAILED). Not part of `make test`:
+that must say the same however busy the machine is.
 """
 
 from __future__ import annotations
