@@ -52,6 +52,7 @@ class Step:
     on: On = On.ALL
     limit: int = 900
     environ: dict[str, str] = field(default_factory=dict)
+    extra: str = ""  # of pyproject.toml's, for an environment of its own; skipped where that cannot be made
 
 
 LOOPS = "tests/behaviour tests/core tests/observe tests/preempt"
@@ -65,6 +66,7 @@ STEPS = (
     Step("events-page", "-m preemptio._tools.gen_events --check", On.OLDEST),
     Step("programs", "-m pytest tests/programs", On.ENDS),
     Step("surface", "-m pytest tests/benchmarks tests/cli tests/docs tests/examples tests/meta", On.NEWEST),
+    Step("ray", "-m pytest tests/neighbours/test_ray.py tests/examples -k ray", On.NEWEST, extra="ray-test"),
     Step("loops", f"-m pytest {LOOPS}"),
     Step("cpython", "tests/cpython/run.py"),
     Step("asyncio-debug", f"-m pytest {LOOPS} -m loop", On.OLDEST, environ={"PYTHONASYNCIODEBUG": "1"}),
@@ -296,7 +298,7 @@ FAULT_INJECTION = ("preemptall=1", "preemptrandom=1:0.05")
 
 def injected(steps: list[Step]) -> list[Step]:
     """Return those of the steps that run tests on loops, each under each kind of fault injection."""
-    tests = [step for step in steps if step.arguments.startswith("-m pytest") and not step.environ]
+    tests = [step for step in steps if step.arguments.startswith("-m pytest") and not step.environ and not step.extra]
     return [
         replace(step, name=f"{setting} {step.name}", limit=2 * step.limit, environ={"PREEMPTIO_DEBUG": setting})
         for setting in FAULT_INJECTION
@@ -306,6 +308,7 @@ def injected(steps: list[Step]) -> list[Step]:
 
 def run_one(python: Python, step: Step, report: Report, *, alone: bool) -> None:
     """Run one step and say how it went."""
+    python = replace(python, extra=step.extra)
     interpreter = python.environment / "bin" / "python"
     settings = [f"{name}={shlex.quote(value)}" for name, value in step.environ.items()]
     command = " ".join([*settings, str(interpreter.relative_to(ROOT)), step.arguments])
@@ -314,6 +317,13 @@ def run_one(python: Python, step: Step, report: Report, *, alone: bool) -> None:
     with report.lock:
         report.heading(f"{heading}: {command}" if alone else f"{heading}: begins")
     started = time.monotonic()
+    if step.extra:
+        try:
+            prepare(python, log)
+        except OSError as error:
+            with report.lock:
+                report.heading(f"{heading}: skipped, its packages do not install here: {error}")
+            return
     why, summary = run_step(step, interpreter, log)
     with report.lock:
         if not alone:
