@@ -86,7 +86,7 @@ class RunAheadLoop(HopLoop):
             return self._base_call_soon(callback, *args)
         if self._hops_only:
             return super().call_soon(callback, *args, context=context)
-        g = capture(callback, args)
+        g = capture(self._p, callback, args)
         if g is not None:
             if g._extra.aside:
                 self._p.queue_aside((g, callback, args, context))
@@ -99,6 +99,8 @@ class RunAheadLoop(HopLoop):
             return None
         if identity(context) in self._shared:
             return self._base_call_soon(self._run_shared, context, callback, args, context=self._empty)
+        if len(args) == 1:  # a done callback's; to unpack a tuple beside a keyword doubles what this costs
+            return self._base_call_soon(callback, args[0], context=context)
         return self._base_call_soon(callback, *args, context=context)
 
     def _repair(self) -> None:

@@ -115,7 +115,10 @@ class RuntimeLoop:
         else:
             task = _new(Task)
             task.g = None  # type: ignore[assignment]  # who asks for an attribute that is not there pays for its error
-            task.__init__(coro, loop=self, name=name, context=context)  # type: ignore[misc]
+            if name is None and context is None:  # every keyword is paid for
+                task.__init__(coro, loop=self)  # type: ignore[misc]
+            else:
+                task.__init__(coro, loop=self, name=name, context=context)  # type: ignore[misc]
         if task._source_traceback:  # type: ignore[attr-defined]
             del task._source_traceback[-1]  # type: ignore[attr-defined]
         return task

@@ -16,11 +16,10 @@ import asyncio
 import sys
 from types import BuiltinMethodType, CodeType, FrameType
 from typing import TYPE_CHECKING, Any, Final
-from weakref import ref
 
 from preemptio._aio._task import Task
 from preemptio._core._accounts import INHERIT, inherit
-from preemptio._core._g import G
+from preemptio._core._g import G, new_g
 from preemptio._core._gstatus import DEAD, IDLE, RUNNING, WAITING, cas_gstatus
 from preemptio._core._instruments import LISTENING
 from preemptio._core._step import ready
@@ -90,11 +89,10 @@ stopped_worlds: Final[set[Any]] = set()
 """Loops whose Gs are all held: what is born there must not run either."""
 
 
-def newproc(task: Any, depth: int) -> G:
+def newproc(p: Processor | None, task: Any, depth: int) -> G:
     """Make the G of a task that has none: Go's newproc. `depth`: frames that are surely not the creator's."""
     code, lasti = birth_place(depth)
-    task.g = g = G(ref(task), code, lasti)
-    p = getattr(task.get_loop(), "_p", None)
+    task.g = g = new_g(task, code, lasti)
     if p is not None:
         p.ncreated += 1
     if background and task.get_coro() in background:
@@ -124,7 +122,7 @@ def adopt(task: Any) -> G:
     """Return the G of a task, making it for one that came to be without scheduling a step (eager start)."""
     g: G | None = getattr(task, "g", None)
     if g is None:
-        g = newproc(task, depth=2)
+        g = newproc(getattr(task.get_loop(), "_p", None), task, depth=2)
         cas_gstatus(g, IDLE, DEAD if task.done() else WAITING)
     elif g.status is WAITING and task.done():  # an eager task that was met in its first part, and ended in it
         cas_gstatus(g, WAITING, RUNNING)
@@ -132,7 +130,7 @@ def adopt(task: Any) -> G:
     return g
 
 
-def capture(callback: Any, args: tuple[Any, ...]) -> G | None:
+def capture(p: Processor, callback: Any, args: tuple[Any, ...]) -> G | None:
     """Return the G whose step `callback` is, made ready; None if it is not a task's step.
 
     Raises:
@@ -146,12 +144,15 @@ def capture(callback: Any, args: tuple[Any, ...]) -> G | None:
         # A wake-up brings the future that the task waits for. The name says it too, but is dear to ask for.
         waits_for = task._fut_waiter if type(task) is Task else None  # type: ignore[attr-defined]
         if waits_for is None or not args or waits_for is not args[0]:
-            if not isinstance(task, asyncio.Task) or callback.__name__ != WAKEUP:
+            if not issubclass(type(task), asyncio.Task) or callback.__name__ != WAKEUP:
                 return None
     else:
         return None
-    g: G | None = getattr(task, "g", None)
+    try:
+        g: G | None = task.g
+    except AttributeError:  # create_task leaves None there; this one was not made by ours
+        g = None
     if g is None:
-        g = newproc(task, 5 if type(task) is Task else 4)  # newproc, capture, call_soon, (our create_task)
+        g = newproc(p, task, 5 if type(task) is Task else 4)  # newproc, capture, call_soon, (our create_task)
     ready(g)
     return g
