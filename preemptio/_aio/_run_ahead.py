@@ -263,7 +263,7 @@ class RunAheadLoop(HopLoop):
 
     def set_debug(self, enabled: bool) -> None:
         """Set debug mode; every step has a handle of its own while it is on."""
-        super().set_debug(enabled)  # type: ignore[misc]
+        super().set_debug(enabled)
         self._hops_only = bool(enabled) or not self._queue_found
 
     def close(self) -> None:

@@ -54,6 +54,7 @@ def _learn_step_type() -> type:
 
 STEP: Final = _learn_step_type()
 WAKEUP: Final = "task_wakeup"
+_CTask: Final = asyncio.Task
 
 _HOST_PACKAGES: Final = ("asyncio", "uvloop", "preemptio", "anyio")
 _host_files: Final[dict[str, bool]] = {}
@@ -67,9 +68,8 @@ def _is_host(frame: FrameType) -> bool:
     return host
 
 
-def birth_place(depth: int) -> tuple[CodeType | None, int]:
-    """Return code and instruction of the nearest frame that is not asyncio's, a loop's or ours."""
-    frame: FrameType | None = sys._getframe(depth)
+def birth_place(frame: FrameType | None) -> tuple[CodeType | None, int]:
+    """Return code and instruction of the nearest frame, from `frame` on, that is not asyncio's, a loop's or ours."""
     while frame is not None:
         code = frame.f_code
         host = _host_files.get(code.co_filename)
@@ -91,8 +91,12 @@ stopped_worlds: Final[set[Any]] = set()
 
 def newproc(p: Processor | None, task: Any, depth: int) -> G:
     """Make the G of a task that has none: Go's newproc. `depth`: frames that are surely not the creator's."""
-    code, lasti = birth_place(depth)
-    task.g = g = new_g(task, code, lasti)
+    frame = sys._getframe(depth)
+    code = frame.f_code
+    if _host_files.get(code.co_filename, True):  # or one that was not met yet
+        task.g = g = new_g(task, *birth_place(frame))
+    else:
+        task.g = g = new_g(task, code, frame.f_lasti)
     if p is not None:
         p.ncreated += 1
     if background and task.get_coro() in background:
@@ -122,7 +126,7 @@ def adopt(task: Any) -> G:
     """Return the G of a task, making it for one that came to be without scheduling a step (eager start)."""
     g: G | None = getattr(task, "g", None)
     if g is None:
-        g = newproc(getattr(task.get_loop(), "_p", None), task, depth=2)
+        g = newproc(getattr(task.get_loop(), "_p", None), task, depth=1)
         cas_gstatus(g, IDLE, DEAD if task.done() else WAITING)
     elif g.status is WAITING and task.done():  # an eager task that was met in its first part, and ended in it
         cas_gstatus(g, WAITING, RUNNING)
@@ -141,11 +145,14 @@ def capture(p: Processor, callback: Any, args: tuple[Any, ...]) -> G | None:
         task = callback.__self__
     elif cls is BuiltinMethodType:
         task = callback.__self__
-        # A wake-up brings the future that the task waits for. The name says it too, but is dear to ask for.
-        waits_for = task._fut_waiter if type(task) is Task else None  # type: ignore[attr-defined]
-        if waits_for is None or not args or waits_for is not args[0]:
-            if not issubclass(type(task), asyncio.Task) or callback.__name__ != WAKEUP:
+        kind = type(task)
+        if kind is Task:
+            # A wake-up brings the future that the task waits for. The name says it too, but is dear to ask for.
+            waits_for = task._fut_waiter
+            if (waits_for is None or not args or waits_for is not args[0]) and callback.__name__ != WAKEUP:
                 return None
+        elif not issubclass(kind, _CTask) or callback.__name__ != WAKEUP:
+            return None
     else:
         return None
     try:
@@ -153,6 +160,6 @@ def capture(p: Processor, callback: Any, args: tuple[Any, ...]) -> G | None:
     except AttributeError:  # create_task leaves None there; this one was not made by ours
         g = None
     if g is None:
-        g = newproc(p, task, 5 if type(task) is Task else 4)  # newproc, capture, call_soon, (our create_task)
+        g = newproc(p, task, 4 if type(task) is Task else 3)  # newproc, capture, call_soon, (our create_task)
     ready(g)
     return g
