@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, Final
 from preemptio._aio._task import Task
 from preemptio._core._accounts import INHERIT, inherit
 from preemptio._core._g import G, new_g
-from preemptio._core._gstatus import DEAD, IDLE, RUNNING, WAITING, cas_gstatus
-from preemptio._core._instruments import LISTENING
+from preemptio._core._gstatus import DEAD, RUNNABLE, RUNNING, WAITING, Gstatus, cas_gstatus
+from preemptio._core._instruments import LISTENING, tell_ready
 from preemptio._core._step import ready
 
 if TYPE_CHECKING:
@@ -89,14 +89,17 @@ stopped_worlds: Final[set[Any]] = set()
 """Loops whose Gs are all held: what is born there must not run either."""
 
 
-def newproc(p: Processor | None, task: Any, depth: int) -> G:
-    """Make the G of a task that has none: Go's newproc. `depth`: frames that are surely not the creator's."""
+def newproc(p: Processor | None, task: Any, depth: int, status: Gstatus) -> G:
+    """Make the G of a task that has none, in `status`: Go's newproc.
+
+    `depth`: frames that are surely not the creator's.
+    """
     frame = sys._getframe(depth)
     code = frame.f_code
     if _host_files.get(code.co_filename, True):  # or one that was not met yet
-        task.g = g = new_g(task, *birth_place(frame))
+        task.g = g = new_g(task, *birth_place(frame), status)
     else:
-        task.g = g = new_g(task, code, frame.f_lasti)
+        task.g = g = new_g(task, code, frame.f_lasti, status)
     if p is not None:
         p.ncreated += 1
     if background and task.get_coro() in background:
@@ -107,7 +110,7 @@ def newproc(p: Processor | None, task: Any, depth: int) -> G:
     if INHERIT:
         _inherit(g, p)
     if LISTENING:
-        _tell_created(g, p)
+        _tell_born(g, p)
     return g
 
 
@@ -117,17 +120,18 @@ def _inherit(g: G, p: Processor | None) -> None:
         inherit(g, creator)
 
 
-def _tell_created(g: G, p: Processor | None) -> None:
+def _tell_born(g: G, p: Processor | None) -> None:
     if p is not None and p.instruments.created:
         p.instruments.tell(p.instruments.created, g)
+    if g.status is RUNNABLE:
+        tell_ready(g)
 
 
 def adopt(task: Any) -> G:
     """Return the G of a task, making it for one that came to be without scheduling a step (eager start)."""
     g: G | None = getattr(task, "g", None)
     if g is None:
-        g = newproc(getattr(task.get_loop(), "_p", None), task, depth=1)
-        cas_gstatus(g, IDLE, DEAD if task.done() else WAITING)
+        g = newproc(getattr(task.get_loop(), "_p", None), task, 1, DEAD if task.done() else WAITING)
     elif g.status is WAITING and task.done():  # an eager task that was met in its first part, and ended in it
         cas_gstatus(g, WAITING, RUNNING)
         cas_gstatus(g, RUNNING, DEAD)
@@ -160,6 +164,7 @@ def capture(p: Processor, callback: Any, args: tuple[Any, ...]) -> G | None:
     except AttributeError:  # create_task leaves None there; this one was not made by ours
         g = None
     if g is None:
-        g = newproc(p, task, 4 if type(task) is Task else 3)  # newproc, capture, call_soon, (our create_task)
+        # newproc, capture, call_soon, (our create_task)
+        return newproc(p, task, 4 if type(task) is Task else 3, RUNNABLE)
     ready(g)
     return g

@@ -291,11 +291,14 @@ class G(weakref.ref[Any]):
         return f"<G {self.id} {self.name!r} {self.status}>"
 
 
-def new_g(task: object, site_code: CodeType | None, site_lasti: int) -> G:
-    """Make the record of a task in IDLE. An `__init__` would cost as much again, being called by way of C."""
+def new_g(task: object, site_code: CodeType | None, site_lasti: int, status: Gstatus = IDLE) -> G:
+    """Make the record of a task. An `__init__` would cost as much again, being called by way of C.
+
+    `status`: IDLE, or what may follow it, for who makes it and readies it at once.
+    """
     g = G(task)
     g.id = _next_id()
-    g.status = IDLE
+    g.status = status
     g.slices = 0
     g.last_run = 0.0
     g.preempt = False

@@ -274,6 +274,17 @@ def test_the_inline_writes_are_in_the_table():
     assert set().union(*functions.values()) <= TRANSITIONS
 
 
+def test_a_birth_is_in_the_table():
+    """What newproc is asked to hand out a G in may follow IDLE, in which it was made until then."""
+    calls = (node for node in ast.walk(ast.parse((PACKAGE / "_aio/_steps.py").read_text("utf-8"))) if is_newproc(node))
+    born = {part.id for call in calls for part in ast.walk(call.args[3]) if getattr(part, "id", "") in GO}
+    assert {(Gstatus.IDLE, Gstatus[name]) for name in born} == {pair for pair in TRANSITIONS if pair[0] is Gstatus.IDLE}
+
+
+def is_newproc(node):
+    return isinstance(node, ast.Call) and getattr(node.func, "id", "") == "newproc"
+
+
 def test_the_names_of_the_states_are_the_states():
     """`from _gstatus import RUNNING` cannot mean something else than Gstatus.RUNNING."""
     names = [name for name in GO if hasattr(_gstatus, name)]
