@@ -117,13 +117,12 @@ class RunAheadLoop(HopLoop):
         self._queue[self._queue.index(handle)] = self._mark
 
     def _start_run(self, item: Step | Parked) -> None:
-        queue = self._queue
-        if not queue and self._runs:
+        if self._queue:
+            self._queue.append(self._mark)
+        elif self._runs:
             self._repair()
             self._runs[-1].append(item)
             return
-        if queue:
-            queue.append(self._mark)
         else:
             self._call_mark()
         self._runs.append(deque((item,)))
@@ -206,10 +205,14 @@ class RunAheadLoop(HopLoop):
             self._ticker.check()
         if not p.armed:
             self.arm()
+        run = runs[0]
         try:
-            self._run_told(p.run_batch)
+            if p.watch_turns:
+                self._run_told(p.run_batch)
+            else:
+                p.run_batch()
         finally:
-            if not runs[0]:
+            if not run:
                 runs.popleft()
                 queue.popleft()
             if runs and not queue:

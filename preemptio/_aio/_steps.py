@@ -81,12 +81,9 @@ def birth_place(frame: FrameType | None) -> tuple[CodeType | None, int]:
     return None, -1
 
 
-background: Final[set[Any]] = set()
-"""Coroutines that `go` is about to start in the background class: their first step must already be held back."""
-
-
-stopped_worlds: Final[set[Any]] = set()
-"""Loops whose Gs are all held: what is born there must not run either."""
+held_back: Final[set[Any]] = set()
+"""Whose first step must not go straight into the queue: coroutines that `go` is about to start in the background class,
+and loops whose Gs are all held."""
 
 
 def newproc(p: Processor | None, task: Any, depth: int, status: Gstatus) -> G:
@@ -102,16 +99,20 @@ def newproc(p: Processor | None, task: Any, depth: int, status: Gstatus) -> G:
         task.g = g = new_g(task, code, frame.f_lasti, status)
     if p is not None:
         p.ncreated += 1
-    if background and task.get_coro() in background:
-        extra = g.extra()
-        extra.background = extra.aside = True
-    if stopped_worlds and task.get_loop() in stopped_worlds:
-        g.extra().aside = True
+    if held_back:
+        _hold_back(g, task)
     if INHERIT:
         _inherit(g, p)
     if LISTENING:
         _tell_born(g, p)
     return g
+
+
+def _hold_back(g: G, task: Any) -> None:
+    background = task.get_coro() in held_back
+    if background or task.get_loop() in held_back:
+        extra = g.extra()
+        extra.background, extra.aside = background, True
 
 
 def _inherit(g: G, p: Processor | None) -> None:
