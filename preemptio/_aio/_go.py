@@ -110,14 +110,14 @@ def go(
         if cpu_limit is not None:
             coro = _limited(coro, cpu_limit if isinstance(cpu_limit, limit_of) else limit_of(cpu_limit))
         if background:
-            _steps.background.add(coro)
+            _steps.held_back.add(coro)
         task = loop.create_task(coro, name=name, context=context)
     except BaseException:
         coro.close()  # else: "coroutine was never awaited", on top of the error
         raise
     finally:
         if background:
-            _steps.background.discard(coro)
+            _steps.held_back.discard(coro)
     g: G | None = getattr(task, "g", None)
     if g is None:
         with contextlib.suppress(Exception):

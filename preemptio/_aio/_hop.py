@@ -83,7 +83,7 @@ class HopLoop(RuntimeLoop):
     def call_soon(self, callback: Callable[..., Any], *args: Any, context: Any = None) -> Any:
         """Queue a callback; a task's step becomes a ready G with a handle of the base loop as its place."""
         if context is not None:
-            g = capture(callback, args)
+            g = capture(self._p, callback, args)
             if g is not None:
                 step = (g, callback, args, context)
                 if g._extra.aside:

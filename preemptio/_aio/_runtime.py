@@ -59,6 +59,9 @@ class RuntimeLoop:
 
     _p: Processor
     _ticker: Ticker
+    _plain = (
+        False  # it runs, without a task factory and debug mode: create_task need not ask for any; see _start_runtime
+    )
     _running_since: tuple[Processor | None] | None  # the thread's processor before this loop ran; None: not running
 
     def _init_runtime(self) -> None:
@@ -76,6 +79,7 @@ class RuntimeLoop:
             seed, share = debug.preemptrandom or (0, 1.0)
             self._ticker.inject_faults(share, seed)
         self._running_since = None
+        self._plain = False  # it runs, and had no task factory and no debug mode when it began to
         self._thread = 0  # where the loop ran last
         # Called when the loop is about to wait with no end in sight; True: there is something to do after all.
         self.on_asleep: Callable[[], bool] | None = None
@@ -96,6 +100,20 @@ class RuntimeLoop:
         **kwargs: Any,
     ) -> asyncio.Task[Any]:
         """Schedule a coroutine as a task, which is a G. Keywords as the base loop and the task factory take them."""
+        if not self._plain or context is not None or kwargs:
+            return self._create_other(coro, name, context, kwargs)
+        task = _new(Task)
+        task.g = None  # type: ignore[assignment]  # who asks for an attribute that is not there pays for its error
+        if name is None:  # every keyword is paid for
+            task.__init__(coro, loop=self)  # type: ignore[misc]
+        else:
+            task.__init__(coro, loop=self, name=name)  # type: ignore[misc]
+        return task
+
+    def _create_other(
+        self, coro: Coroutine[Any, Any, Any], name: str | None, context: Context | None, kwargs: dict[str, Any]
+    ) -> asyncio.Task[Any]:
+        """Create a task as the base loop does: by its factory, in its debug mode, refusing after its end."""
         if context is not None:
             self._context_given(context)
         factory = self.get_task_factory()  # type: ignore[attr-defined]
@@ -107,18 +125,26 @@ class RuntimeLoop:
         if self.is_closed():  # type: ignore[attr-defined]
             msg = "Event loop is closed"
             raise RuntimeError(msg)
+        if kwargs.get("eager_start") is None:
+            kwargs.pop("eager_start", None)
+        task = _new(Task)
+        task.g = None  # type: ignore[assignment]
+        task.__init__(coro, loop=self, name=name, context=context, **kwargs)  # type: ignore[misc]
         if kwargs:
-            if kwargs.get("eager_start") is None:
-                kwargs.pop("eager_start", None)
-            task = Task(coro, loop=self, name=name, context=context, **kwargs)  # type: ignore[arg-type]
             adopt(task)
-        else:
-            task = _new(Task)
-            task.g = None  # type: ignore[assignment]  # who asks for an attribute that is not there pays for its error
-            task.__init__(coro, loop=self, name=name, context=context)  # type: ignore[misc]
         if task._source_traceback:  # type: ignore[attr-defined]
             del task._source_traceback[-1]  # type: ignore[attr-defined]
         return task
+
+    def set_task_factory(self, factory: Any) -> None:
+        """Have tasks made by a factory; it may return what is no G."""
+        super().set_task_factory(factory)  # type: ignore[misc]
+        self._plain = False
+
+    def set_debug(self, enabled: bool) -> None:
+        """Set the base loop's debug mode."""
+        super().set_debug(enabled)  # type: ignore[misc]
+        self._plain = False
 
     def run_forever(self) -> None:
         """Run until stop() is called, with the tick on while steps run."""
@@ -179,6 +205,7 @@ class RuntimeLoop:
         self._running_since = (set_current_processor(self._p),)
         self._p.begin()
         self._ticker.start()
+        self._plain = self.get_task_factory() is None and not self.get_debug()  # type: ignore[attr-defined]
         if self._debug_flags.schedtrace:
             flags = self._debug_flags
             self._schedtrace = SchedTrace(self, flags.schedtrace, detail=flags.scheddetail)
@@ -195,6 +222,7 @@ class RuntimeLoop:
                 self._schedtrace.stop()
             self._ticker.stop()
             self._p.end()
+            self._plain = False
             set_current_processor(before)
 
     def _end_carriers(self) -> None:
@@ -256,6 +284,7 @@ class RuntimeLoop:
     def forked(self) -> None:
         """Forget, in a forked child, that the loop runs."""
         self._running_since = None
+        self._plain = False
         set_current_processor(None)
 
     def post(self, fn: Callable[..., object], *args: Any) -> None:

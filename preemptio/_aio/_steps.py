@@ -16,13 +16,12 @@ import asyncio
 import sys
 from types import BuiltinMethodType, CodeType, FrameType
 from typing import TYPE_CHECKING, Any, Final
-from weakref import ref
 
 from preemptio._aio._task import Task
 from preemptio._core._accounts import INHERIT, inherit
-from preemptio._core._g import G
-from preemptio._core._gstatus import DEAD, IDLE, RUNNING, WAITING, cas_gstatus
-from preemptio._core._instruments import LISTENING
+from preemptio._core._g import G, new_g
+from preemptio._core._gstatus import DEAD, RUNNABLE, RUNNING, WAITING, Gstatus, cas_gstatus
+from preemptio._core._instruments import LISTENING, tell_ready
 from preemptio._core._step import ready
 
 if TYPE_CHECKING:
@@ -55,6 +54,7 @@ def _learn_step_type() -> type:
 
 STEP: Final = _learn_step_type()
 WAKEUP: Final = "task_wakeup"
+_CTask: Final = asyncio.Task
 
 _HOST_PACKAGES: Final = ("asyncio", "uvloop", "preemptio", "anyio")
 _host_files: Final[dict[str, bool]] = {}
@@ -68,9 +68,8 @@ def _is_host(frame: FrameType) -> bool:
     return host
 
 
-def birth_place(depth: int) -> tuple[CodeType | None, int]:
-    """Return code and instruction of the nearest frame that is not asyncio's, a loop's or ours."""
-    frame: FrameType | None = sys._getframe(depth)
+def birth_place(frame: FrameType | None) -> tuple[CodeType | None, int]:
+    """Return code and instruction of the nearest frame, from `frame` on, that is not asyncio's, a loop's or ours."""
     while frame is not None:
         code = frame.f_code
         host = _host_files.get(code.co_filename)
@@ -82,31 +81,38 @@ def birth_place(depth: int) -> tuple[CodeType | None, int]:
     return None, -1
 
 
-background: Final[set[Any]] = set()
-"""Coroutines that `go` is about to start in the background class: their first step must already be held back."""
+held_back: Final[set[Any]] = set()
+"""Whose first step must not go straight into the queue: coroutines that `go` is about to start in the background class,
+and loops whose Gs are all held."""
 
 
-stopped_worlds: Final[set[Any]] = set()
-"""Loops whose Gs are all held: what is born there must not run either."""
+def newproc(p: Processor | None, task: Any, depth: int, status: Gstatus) -> G:
+    """Make the G of a task that has none, in `status`: Go's newproc.
 
-
-def newproc(task: Any, depth: int) -> G:
-    """Make the G of a task that has none: Go's newproc. `depth`: frames that are surely not the creator's."""
-    code, lasti = birth_place(depth)
-    task.g = g = G(ref(task), code, lasti)
-    p = getattr(task.get_loop(), "_p", None)
+    `depth`: frames that are surely not the creator's.
+    """
+    frame = sys._getframe(depth)
+    code = frame.f_code
+    if _host_files.get(code.co_filename, True):  # or one that was not met yet
+        task.g = g = new_g(task, *birth_place(frame), status)
+    else:
+        task.g = g = new_g(task, code, frame.f_lasti, status)
     if p is not None:
         p.ncreated += 1
-    if background and task.get_coro() in background:
-        extra = g.extra()
-        extra.background = extra.aside = True
-    if stopped_worlds and task.get_loop() in stopped_worlds:
-        g.extra().aside = True
+    if held_back:
+        _hold_back(g, task)
     if INHERIT:
         _inherit(g, p)
     if LISTENING:
-        _tell_created(g, p)
+        _tell_born(g, p)
     return g
+
+
+def _hold_back(g: G, task: Any) -> None:
+    background = task.get_coro() in held_back
+    if background or task.get_loop() in held_back:
+        extra = g.extra()
+        extra.background, extra.aside = background, True
 
 
 def _inherit(g: G, p: Processor | None) -> None:
@@ -115,24 +121,25 @@ def _inherit(g: G, p: Processor | None) -> None:
         inherit(g, creator)
 
 
-def _tell_created(g: G, p: Processor | None) -> None:
+def _tell_born(g: G, p: Processor | None) -> None:
     if p is not None and p.instruments.created:
         p.instruments.tell(p.instruments.created, g)
+    if g.status is RUNNABLE:
+        tell_ready(g)
 
 
 def adopt(task: Any) -> G:
     """Return the G of a task, making it for one that came to be without scheduling a step (eager start)."""
     g: G | None = getattr(task, "g", None)
     if g is None:
-        g = newproc(task, depth=2)
-        cas_gstatus(g, IDLE, DEAD if task.done() else WAITING)
+        g = newproc(getattr(task.get_loop(), "_p", None), task, 1, DEAD if task.done() else WAITING)
     elif g.status is WAITING and task.done():  # an eager task that was met in its first part, and ended in it
         cas_gstatus(g, WAITING, RUNNING)
         cas_gstatus(g, RUNNING, DEAD)
     return g
 
 
-def capture(callback: Any, args: tuple[Any, ...]) -> G | None:
+def capture(p: Processor, callback: Any, args: tuple[Any, ...]) -> G | None:
     """Return the G whose step `callback` is, made ready; None if it is not a task's step.
 
     Raises:
@@ -143,15 +150,22 @@ def capture(callback: Any, args: tuple[Any, ...]) -> G | None:
         task = callback.__self__
     elif cls is BuiltinMethodType:
         task = callback.__self__
-        # A wake-up brings the future that the task waits for. The name says it too, but is dear to ask for.
-        waits_for = task._fut_waiter if type(task) is Task else None  # type: ignore[attr-defined]
-        if waits_for is None or not args or waits_for is not args[0]:
-            if not isinstance(task, asyncio.Task) or callback.__name__ != WAKEUP:
+        kind = type(task)
+        if kind is Task:
+            # A wake-up brings the future that the task waits for. The name says it too, but is dear to ask for.
+            waits_for = task._fut_waiter
+            if (waits_for is None or not args or waits_for is not args[0]) and callback.__name__ != WAKEUP:
                 return None
+        elif not issubclass(kind, _CTask) or callback.__name__ != WAKEUP:
+            return None
     else:
         return None
-    g: G | None = getattr(task, "g", None)
+    try:
+        g: G | None = task.g
+    except AttributeError:  # create_task leaves None there; this one was not made by ours
+        g = None
     if g is None:
-        g = newproc(task, 5 if type(task) is Task else 4)  # newproc, capture, call_soon, (our create_task)
+        # newproc, capture, call_soon, (our create_task)
+        return newproc(p, task, 4 if type(task) is Task else 3, RUNNABLE)
     ready(g)
     return g

@@ -73,7 +73,7 @@ class DebugStep:
 class _End:
     """The end of a batch, in the queue itself: what is ready when a turn begins stands before it."""
 
-    _cancelled = True  # whoever else takes it from the queue skips it
+    _cancelled = True  # as of a handle that nobody runs; whoever else takes it from the queue skips it
 
 
 END: Final = _End()
@@ -115,7 +115,7 @@ class TurnLoop(RuntimeLoop):
         if self._debug or self._closed:
             return self._call_soon_checked(callback, args, context)
         if context is not None:
-            g = capture(callback, args)
+            g = capture(self._p, callback, args)
             if g is not None:
                 if g._extra.aside:
                     self._p.queue_aside((g, callback, args, context))
@@ -133,7 +133,7 @@ class TurnLoop(RuntimeLoop):
         handle = events.Handle(callback, args, self, context)  # type: ignore[arg-type]
         if handle._source_traceback:  # type: ignore[attr-defined]
             del handle._source_traceback[-2:]  # type: ignore[attr-defined]
-        g = capture(callback, args) if context is not None else None
+        g = capture(self._p, callback, args) if context is not None else None
         if g is None:
             self._ready.append(handle)
         else:
@@ -225,10 +225,20 @@ class TurnLoop(RuntimeLoop):
                 ready.append(END)
             for _ in budget:
                 item = pop()
-                if type(item) is tuple:
+                kind = type(item)
+                if kind is tuple:
                     if run_step(p, item):
                         del item  # the traceback of a task's exception may keep this frame, and so the task
                         return True
+                elif kind is Parked:
+                    p.handoff = item
+                    return True
+                elif not item._cancelled:
+                    p.step = None
+                    if self._debug or p.blocked_contexts:
+                        self._run_handle(item)
+                    else:
+                        item._run()
                 elif item is END:
                     p.step = None
                     self._end_queued = False
@@ -240,15 +250,6 @@ class TurnLoop(RuntimeLoop):
                     ready.append(END)
                 elif item is POLLED:
                     self._polled = False
-                elif type(item) is Parked:
-                    p.handoff = item
-                    return True
-                elif not item._cancelled:
-                    p.step = None
-                    if self._debug or p.blocked_contexts:
-                        self._run_handle(item)
-                    else:
-                        item._run()
             p.step = None
 
     def _queue_found(self, found: Any) -> None:

@@ -89,7 +89,7 @@ class Stop:
         """Stop every G but the owner's, who may be cancelled, or end, before he says that it is over."""
         loop = self._world.loop
         loop._p.born = self._born
-        _steps.stopped_worlds.add(loop)
+        _steps.held_back.add(loop)
         self._shares.stop = self
         await self._stop_others()
         self._stopping = time.perf_counter() - self._start
@@ -102,7 +102,7 @@ class Stop:
         if world.stopped is not self:
             return
         world.stopped = world.loop._p.born = None
-        _steps.stopped_worlds.discard(world.loop)
+        _steps.held_back.discard(world.loop)
         self.let_go(None)
         self._shares.stop = None
         total = time.perf_counter() - self._start

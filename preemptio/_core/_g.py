@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import itertools
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from types import CodeType, FrameType, MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -114,13 +115,15 @@ class GExtra:
 _NOTHING: Final = GExtra()
 
 
-class G:
-    """One task as the scheduler sees it. Public, and read-only for users, as `preemptio.lowlevel.G`."""
+class G(weakref.ref[Any]):
+    """One task as the scheduler sees it. Public, and read-only for users, as `preemptio.lowlevel.G`.
+
+    It is itself the weak reference to its task, which owns it: another object a task would have to be made and freed.
+    """
 
     __slots__ = (
         "__weakref__",
         "_extra",
-        "_task",
         "id",
         "last_run",
         "locks",
@@ -131,21 +134,20 @@ class G:
         "status",
     )
 
-    _extra: GExtra
+    id: int
     status: Gstatus
+    slices: int  # times it was given the CPU: steps, and resumptions within one
+    last_run: float  # loop-independent monotonic clock, at the granularity of a batch of steps
+    preempt: bool  # asked to give way; survives while the guard is masked
+    locks: int  # depth of nopreempt regions; > 0 means that it cannot be preempted
+    site_code: CodeType | None
+    site_lasti: int
+    _extra: GExtra
 
-    def __init__(self, task: Callable[[], Any], site_code: CodeType | None, site_lasti: int) -> None:
-        """Make the record in IDLE. `task` is a weak reference: the task owns its G, never the reverse."""
-        self.id = _next_id()
-        self.status = IDLE
-        self.slices = 0  # times it was given the CPU: steps, and resumptions within one
-        self.last_run = 0.0  # loop-independent monotonic clock, at the granularity of a batch of steps
-        self.preempt = False  # asked to give way; survives while the guard is masked
-        self.locks = 0  # depth of nopreempt regions; > 0 means that it cannot be preempted
-        self.site_code = site_code
-        self.site_lasti = site_lasti
-        self._task = task
-        self._extra = _NOTHING
+    # A reference is equal to any other to the same object, and has its hash; a G is only itself.
+    __eq__ = object.__eq__
+    __ne__ = object.__ne__
+    __hash__ = object.__hash__
 
     def extra(self) -> GExtra:
         """Return this G's own GExtra, making it at the first write."""
@@ -157,12 +159,12 @@ class G:
     @property
     def task(self) -> Any:
         """The task, or None when it was collected."""
-        return self._task()
+        return self()
 
     @property
     def name(self) -> str:
         """The task's name, or `G-<id>` when the task is gone."""
-        task = self._task()
+        task = self()
         return f"G-{self.id}" if task is None else str(task.get_name())
 
     @property
@@ -287,6 +289,24 @@ class G:
     def __repr__(self) -> str:
         """Show id, name and status."""
         return f"<G {self.id} {self.name!r} {self.status}>"
+
+
+def new_g(task: object, site_code: CodeType | None, site_lasti: int, status: Gstatus = IDLE) -> G:
+    """Make the record of a task. An `__init__` would cost as much again, being called by way of C.
+
+    `status`: IDLE, or what may follow it, for who makes it and readies it at once.
+    """
+    g = G(task)
+    g.id = _next_id()
+    g.status = status
+    g.slices = 0
+    g.last_run = 0.0
+    g.preempt = False
+    g.locks = 0
+    g.site_code = site_code
+    g.site_lasti = site_lasti
+    g._extra = _NOTHING
+    return g
 
 
 def place_of(code: CodeType, lasti: int) -> str:

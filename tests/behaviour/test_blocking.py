@@ -12,7 +12,7 @@ import pytest
 
 import preemptio
 from preemptio._aio import _workers
-from preemptio._core._g import G
+from preemptio._core._g import new_g
 from preemptio._core._gstatus import RUNNING, SYSCALL, cas_gstatus
 from preemptio._core._step import ready
 from preemptio.lowlevel import Gstatus, WaitReason, all_gs, current_g
@@ -121,7 +121,7 @@ async def test_the_wake_up_moves_it():
 
 async def test_two_steps_of_one_g_are_still_an_error():
     """A G that the tick set aside in SYSCALL stands in the middle of its step: no other one can be made ready."""
-    g = G(lambda: None, None, -1)
+    g = new_g(lambda: None, None, -1)
     for status in (Gstatus.RUNNABLE, RUNNING, SYSCALL):
         cas_gstatus(g, g.status, status)
     g.extra().parked = object()

@@ -110,7 +110,8 @@ async def test_refusals():
     with preemptio.nopreempt("why"):
         while g.refusals.get(Verdict.MASKED, 0) < 2:
             pass
-    assert set(g.refusals) <= {Verdict.MASKED, Verdict.RUNTIME}  # the second where it asked `refusals`
+    # Another where it asked `refusals`, or where what that made had the collector run.
+    assert set(g.refusals) <= {Verdict.MASKED, Verdict.RUNTIME, Verdict.GC}
 
 
 async def group_of(coro):

@@ -8,7 +8,7 @@ import pytest
 
 import preemptio
 from preemptio._core import _gstatus
-from preemptio._core._g import G
+from preemptio._core._g import new_g
 from preemptio._core._gstatus import (
     TRANSITIONS,
     Gstatus,
@@ -63,7 +63,7 @@ ALL = list(Gstatus)
 
 
 def g_in(status):
-    g = G(lambda: None, None, -1)
+    g = new_g(lambda: None, None, -1)
     g.status = status
     return g
 
@@ -96,7 +96,7 @@ def test_the_scan_bit_hides_a_base_state(status):
 
 def test_a_g_is_made_in_idle():
     """A new record belongs to its maker."""
-    assert G(lambda: None, None, -1).status is Gstatus.IDLE
+    assert new_g(lambda: None, None, -1).status is Gstatus.IDLE
 
 
 class TestTable:
@@ -220,12 +220,12 @@ def test_the_status_is_written_in_three_places_only():
         if lines:
             found[path.relative_to(PACKAGE).as_posix()] = lines
     assert set(found) == {"_core/_gstatus.py", "_core/_step.py", "_core/_g.py"}
-    birth = next(n for n in ast.walk(ast.parse((PACKAGE / "_core/_g.py").read_text("utf-8"))) if is_init_of_g(n))
+    birth = next(n for n in ast.walk(ast.parse((PACKAGE / "_core/_g.py").read_text("utf-8"))) if is_birth(n))
     assert found["_core/_g.py"] == [node.lineno for node in writes(birth)]
 
 
-def is_init_of_g(node):
-    return isinstance(node, ast.FunctionDef) and node.name == "__init__" and len(node.args.args) == 4
+def is_birth(node):
+    return isinstance(node, ast.FunctionDef) and node.name == "new_g"
 
 
 def is_status(node):
@@ -272,6 +272,17 @@ def test_the_inline_writes_are_in_the_table():
         "settle_failed": {("RUNNING", "DEAD"), ("RUNNING", "WAITING")},
     }
     assert set().union(*functions.values()) <= TRANSITIONS
+
+
+def test_a_birth_is_in_the_table():
+    """What newproc is asked to hand out a G in may follow IDLE, in which it was made until then."""
+    calls = (node for node in ast.walk(ast.parse((PACKAGE / "_aio/_steps.py").read_text("utf-8"))) if is_newproc(node))
+    born = {part.id for call in calls for part in ast.walk(call.args[3]) if getattr(part, "id", "") in GO}
+    assert {(Gstatus.IDLE, Gstatus[name]) for name in born} == {pair for pair in TRANSITIONS if pair[0] is Gstatus.IDLE}
+
+
+def is_newproc(node):
+    return isinstance(node, ast.Call) and getattr(node.func, "id", "") == "newproc"
 
 
 def test_the_names_of_the_states_are_the_states():

@@ -7,7 +7,7 @@ import pytest
 
 from preemptio._core import _guard
 from preemptio._core._current import set_current_processor
-from preemptio._core._g import G
+from preemptio._core._g import new_g
 from preemptio._core._gstatus import RUNNING, WAITING
 from preemptio._core._guard import UNITS_PER_SLICE, charge, checkpoint, poison, restore, should_yield
 from preemptio._core._processor import Processor
@@ -24,7 +24,7 @@ class Recorder(Processor):
 
     def next_step(self, g=None):
         """Let a G run a step: the same as before, or another."""
-        g = g or (self.step[0] if self.step else G(lambda: None, None, -1))
+        g = g or (self.step[0] if self.step else new_g(lambda: None, None, -1))
         g.status = RUNNING
         self.step = (g, print, (), None)
         self.schedtick += 1
@@ -76,7 +76,7 @@ class TestCheckpoint:
     def test_only_the_g_that_was_asked_gives_way(self, p):
         """A request to a G whose step is over does not hit the next one."""
         p.request(p.curg)
-        p.next_step(G(lambda: None, None, -1))
+        p.next_step(new_g(lambda: None, None, -1))
         checkpoint()
         assert p.preempted == []
 
@@ -209,7 +209,7 @@ class TestCharge:
         """Two Gs in one tick of the scheduler's counter do not add up."""
         first = p.curg
         charge(600)
-        p.step = (G(lambda: None, None, -1), print, (), None)
+        p.step = (new_g(lambda: None, None, -1), print, (), None)
         p.curg.status = RUNNING
         charge(600)
         p.step = (first, print, (), None)

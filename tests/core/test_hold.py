@@ -1,10 +1,8 @@
 """claim: who may be held where it stands, what becomes of a request, and that a stopped G has one owner."""
 
-import weakref
-
 import pytest
 
-from preemptio._core._g import G
+from preemptio._core._g import new_g
 from preemptio._core._gstatus import Gstatus
 from preemptio._core._hold import claim, release
 from preemptio._core._processor import Processor
@@ -17,7 +15,7 @@ OTHERS = [status for status in Gstatus if status not in (*CLAIMABLE, Gstatus.PRE
 
 class Task:
     def __init__(self, status):
-        self.g = G(weakref.ref(self), None, -1)
+        self.g = new_g(self, None, -1)
         self.g.status = status
         self.g.preempt = self.g.extra().preempt_stop = True
 

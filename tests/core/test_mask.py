@@ -9,7 +9,7 @@ import pytest
 import preemptio
 from preemptio._core import _guard
 from preemptio._core._current import set_current_processor
-from preemptio._core._g import G
+from preemptio._core._g import new_g
 from preemptio._core._gstatus import RUNNING, WAITING
 from preemptio._core._guard import checkpoint, restore, should_yield
 from preemptio._core._mask import nopreempt
@@ -38,7 +38,7 @@ class Recorder(Processor):
 
 
 def make_g():
-    return G(lambda: None, None, -1)
+    return new_g(lambda: None, None, -1)
 
 
 @pytest.fixture

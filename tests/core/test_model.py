@@ -6,7 +6,6 @@ model knows where each G has to be without asking the processor. After each rule
 
 import contextvars
 import itertools
-import weakref
 from collections import Counter, deque
 from types import SimpleNamespace
 
@@ -18,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from preemptio._core import _guard, _processor
 from preemptio._core._carrier import POOL
 from preemptio._core._current import set_current_processor
-from preemptio._core._g import G
+from preemptio._core._g import new_g
 from preemptio._core._gstatus import Gstatus
 from preemptio._core._guard import checkpoint
 from preemptio._core._headroom import CannotLeaveError
@@ -61,7 +60,7 @@ class Task:
     """What the processor believes to be an asyncio task."""
 
     def __init__(self, context, background):
-        self.g = G(weakref.ref(self), None, -1)
+        self.g = new_g(self, None, -1)
         self.g.extra().background = self.g.extra().aside = background
         self.hold = None  # while somebody holds it
         self.owed = False  # it has stopped for whoever holds it

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, strategies
 
 from preemptio._core import _processor
-from preemptio._core._g import G
+from preemptio._core._g import new_g
 from preemptio._core._parked import NICE_WEIGHT, Parked, ParkedQueue, entered_context
 from preemptio._core._processor import Processor
 
@@ -14,7 +14,7 @@ SLICE = 0.01
 
 
 def make_g(vruntime=0.0, background=False):
-    g = G(lambda: None, None, -1)
+    g = new_g(lambda: None, None, -1)
     g.extra().background = background
     g.extra().vruntime = vruntime
     return g

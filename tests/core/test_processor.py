@@ -1,14 +1,13 @@
 """The processor by example: what the model cannot show, in the order of _processor.py."""
 
 import contextvars
-import weakref
 from collections import deque
 
 import pytest
 from greenlet import GreenletExit, getcurrent
 
 from preemptio._core._carrier import POOL
-from preemptio._core._g import G
+from preemptio._core._g import new_g
 from preemptio._core._gstatus import Gstatus
 from preemptio._core._kill import kill
 from preemptio._core._parked import Parked
@@ -23,7 +22,7 @@ class Job:
 
     def __init__(self, *steps):
         self.steps = deque(steps)
-        self.g = G(weakref.ref(self), None, -1)
+        self.g = new_g(self, None, -1)
 
     def get_name(self):
         return "job"
