@@ -59,9 +59,7 @@ class RuntimeLoop:
 
     _p: Processor
     _ticker: Ticker
-    _plain = (
-        False  # it runs, without a task factory and debug mode: create_task need not ask for any; see _start_runtime
-    )
+    _plain = False  # it runs, and has neither a task factory nor debug mode: create_task need not ask for them
     _running_since: tuple[Processor | None] | None  # the thread's processor before this loop ran; None: not running
 
     def _init_runtime(self) -> None:
@@ -79,7 +77,7 @@ class RuntimeLoop:
             seed, share = debug.preemptrandom or (0, 1.0)
             self._ticker.inject_faults(share, seed)
         self._running_since = None
-        self._plain = False  # it runs, and had no task factory and no debug mode when it began to
+        self._plain = False
         self._thread = 0  # where the loop ran last
         # Called when the loop is about to wait with no end in sight; True: there is something to do after all.
         self.on_asleep: Callable[[], bool] | None = None
