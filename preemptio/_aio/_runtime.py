@@ -22,7 +22,7 @@ from preemptio._aio._schedtrace import SchedTrace
 from preemptio._aio._shares import cancelled
 from preemptio._aio._shutdown import see_ended, shuts_down
 from preemptio._aio._starvation import Starvation
-from preemptio._aio._steps import adopt
+from preemptio._aio._steps import adopt, set_create_task
 from preemptio._aio._task import Task
 from preemptio._aio._workers import Workers
 from preemptio._config import config
@@ -355,3 +355,6 @@ class RuntimeLoop:
             raise exc
         context = {"message": f"Exception in callback {item[1]!r}", "exception": exc, "task": item[0].task}
         self.call_exception_handler(context)  # type: ignore[attr-defined]
+
+
+set_create_task(RuntimeLoop.create_task.__code__)

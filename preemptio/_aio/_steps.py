@@ -86,12 +86,24 @@ held_back: Final[set[Any]] = set()
 and loops whose Gs are all held."""
 
 
+_create_task: CodeType | None = None
+"""Code of the loops' create_task; writer: set_create_task."""
+
+
+def set_create_task(code: CodeType) -> None:
+    """Take note of the function by which nearly all tasks are made, and which is never where one was made."""
+    global _create_task  # noqa: PLW0603 - the loops' class, which rests on this file, knows it
+    _create_task = code
+
+
 def newproc(p: Processor | None, task: Any, depth: int, status: Gstatus) -> G:
     """Make the G of a task that has none, in `status`: Go's newproc.
 
     `depth`: frames that are surely not the creator's.
     """
     frame = sys._getframe(depth)
+    if frame.f_code is _create_task:  # the usual way, looked through without a call
+        frame = frame.f_back  # type: ignore[assignment]  # somebody has called it
     code = frame.f_code
     if _host_files.get(code.co_filename, True):  # or one that was not met yet
         task.g = g = new_g(task, *birth_place(frame), status)
@@ -165,7 +177,6 @@ def capture(p: Processor, callback: Any, args: tuple[Any, ...]) -> G | None:
     except AttributeError:  # create_task leaves None there; this one was not made by ours
         g = None
     if g is None:
-        # newproc, capture, call_soon, (our create_task)
-        return newproc(p, task, 4 if type(task) is Task else 3, RUNNABLE)
+        return newproc(p, task, 3, RUNNABLE)  # newproc, capture, call_soon
     ready(g)
     return g

@@ -72,6 +72,8 @@ class Carrier(greenlet):  # type: ignore[misc]  # greenlet ships no types
         p = self.p
         drain, idle = p.host.drain, p.idle
         while True:
+            if p.batch_began is not None:
+                p.batch_began()
             drain(self)
             if self.detached:
                 self.detached = False

@@ -64,6 +64,7 @@ class Processor:
         "armed",
         "asked",
         "attention",
+        "batch_began",
         "blocked_contexts",
         "born",
         "budget",
@@ -128,6 +129,7 @@ class Processor:
         # Requests and time. Written by the tick and by checkpoints.
         self.asked: G | None = None
         self.born: Callable[[G], None] | None = None  # called for a G that is born while the world is stopped
+        self.batch_began: Callable[[], None] | None = None  # called on a carrier before each batch; writer: Everywhere
         self.settled: Callable[[], None] | None = None  # called in the hub when a step was stopped; writer: Suspends
         self.fence: Callable[[], bool] = bool  # reports whether a switch would be inside the GC; set by the host
         self.seen = -1  # schedtick that the last tick saw; one more after a preemption

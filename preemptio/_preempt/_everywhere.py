@@ -11,7 +11,8 @@ come to an end.
 Invariants. The places are those where a tick could stop the G, and no others: same ladder, same door. Stands aside for
 other people's tracers as seeking does. A cancellation that is raised in a G by a trace function takes its place
 meanwhile (_deliver.py), and the interpreter removes a trace function that raises: it is put back by the next G that
-comes back to a place where it was stopped, and by the next tick.
+comes back to a place where it was stopped, and by the next tick. On 3.11 whether anybody traces is noted
+in a C frame, and a greenlet that is new or comes back has an old note: the function is set once more before each batch.
 
 Context: the trace callback, in whatever greenlet runs; `start` and `stop` in the loop's thread; `follow` in the tick
 handler.
@@ -63,7 +64,13 @@ class Everywhere(OwnTracer):
     def start(self) -> None:
         """Install the trace function, unless somebody else traces."""
         self._on = True
+        if sys.version_info < (3, 12):
+            self._p.batch_began = self._again
         self.resume()
+
+    def _again(self) -> None:
+        if self.traces:
+            install(self._on_event)
 
     def resume(self) -> None:
         """Install it again, if it is on and nobody else traces."""
@@ -91,6 +98,7 @@ class Everywhere(OwnTracer):
     def stop(self) -> None:
         """Remove it."""
         self._on = False
+        self._p.batch_began = None
         uninstall(self._on_event)
         self._last.clear()
 

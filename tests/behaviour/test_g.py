@@ -1,6 +1,7 @@
 """What a G tells about its task."""
 
 import asyncio
+import contextvars
 
 import pytest
 
@@ -29,10 +30,12 @@ async def test_identity():
         lambda: asyncio.create_task(asyncio.sleep(0)),
         lambda: asyncio.ensure_future(asyncio.sleep(0)),
         lambda: asyncio.get_running_loop().create_task(asyncio.sleep(0)),
+        lambda: asyncio.get_running_loop().create_task(asyncio.sleep(0), context=contextvars.copy_context()),
         lambda: asyncio.Task(asyncio.sleep(0)),
+        lambda: preemptio.Task(asyncio.sleep(0)),
         lambda: preemptio.go(lambda: None),
     ],
-    ids=["go", "create_task", "ensure_future", "loop.create_task", "Task", "go function"],
+    ids=["go", "create_task", "ensure_future", "loop.create_task", "with a context", "Task", "our Task", "go function"],
 )
 async def test_created_at(create):
     """created_at is the user's line that made the task, whichever way it was made."""

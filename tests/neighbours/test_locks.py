@@ -35,6 +35,7 @@ async def test_who_holds_it_is_not_preempted(kind, request, tmp_path):
         until_preempted(asyncio.current_task())
 
 
+@pytest.mark.uninjected("what a tick refuses")
 async def test_acquire_and_release(tmp_path):
     """filelock's `with lock.acquire():`, whose context manager is an object of another class."""
     lock = filelock.FileLock(tmp_path / "lock")

@@ -216,7 +216,7 @@ async def test_from_another_thread():
     loop = asyncio.get_running_loop()
     event = asyncio.Event()
     task = asyncio.create_task(outer(event), name="ingest")
-    await turns(2)
+    await waiting(task)
     text = await asyncio.to_thread(preemptio.dump)
     assert "read from outside" not in text
     assert "waits for asyncio.Event 1" in about(text, "ingest")
@@ -230,8 +230,8 @@ async def test_from_another_thread():
 async def test_while_a_hog_cannot_be_stopped():
     """Another thread sees where it is, and where the others wait."""
     event, flag = asyncio.Event(), Turning()
-    waiting = asyncio.create_task(outer(event), name="waiting")
-    await turns(2)
+    task = asyncio.create_task(outer(event), name="waiting")
+    await waiting(task)
     thread, found = flag.dumped(asyncio.get_running_loop())
 
     def stubborn():
@@ -245,7 +245,7 @@ async def test_while_a_hog_cannot_be_stopped():
     assert "[running" in about(found[0], "hog").partition("\n")[0]
     assert "in Turning.spin: " in about(found[0], "hog")
     assert "in outer: await waits(event)" in about(found[0], "waiting")
-    await cancelled(waiting)
+    await cancelled(task)
 
 
 async def test_while_a_callback_has_the_thread():

@@ -108,28 +108,31 @@ async def test_who_holds_a_lock():
 
     event = asyncio.Event()
     first = asyncio.create_task(holds(event), name="first")
-    await turns(2)
-    waiting = asyncio.create_task(holds(event), name="second")
-    await turns(2)
+    await waiting(first)
+    second = asyncio.create_task(holds(event), name="second")
+    await waiting(second)
     assert named(preemptio.waits()) == {
         ("first", "asyncio.Event 1", "waits for"),
         ("asyncio.Lock 1", "first", "held by"),
         ("second", "asyncio.Lock 1", "waits for"),
     }
     event.set()
-    await turns(4)
+    await turns(2)
+    while lock.locked():
+        await asyncio.sleep(0)
+    await waiting(first, second)
     assert named(preemptio.waits()) == set()
-    first.cancel(), waiting.cancel()
-    await asyncio.wait([first, waiting])
+    first.cancel(), second.cancel()
+    await asyncio.wait([first, second])
     with Flag() as flag:
         hog = asyncio.create_task(computes(flag), name="hog")
         await parked(hog)
-        waiting = asyncio.create_task(holds(event), name="second")
-        await turns(2)
+        second = asyncio.create_task(holds(event), name="second")
+        await waiting(second)
         assert ("asyncio.Lock 1", "hog", "held by") in named(preemptio.waits())
     await hog
-    waiting.cancel()
-    await asyncio.wait([waiting])
+    second.cancel()
+    await asyncio.wait([second])
 
 
 async def test_a_condition_and_a_semaphore():
