@@ -112,8 +112,9 @@ class Processor:
         self.now = 0.0  # monotonic time of the last turn
         self.armed = False  # the tick source runs; writers: the tick and the host that arms it
         self.check_at = 0.0  # value of `now` at which the host has the tick source checked; writer: the ticker
-        self.active = False  # steps run or are about to: set before `armed` is looked at, so that an idle tick
-        # cannot disarm between the look and the step
+        self.active = (
+            False  # steps run or are about to; set before `armed` is read, lest an idle tick disarm in between
+        )
         # Switching. Written in the hub, except carrier = None by _stand.
         self.hub: greenlet = None  # the greenlet in which the base loop runs; set when it starts to run
         self.carrier: Carrier | None = None
@@ -133,8 +134,7 @@ class Processor:
         self.settled: Callable[[], None] | None = None  # called in the hub when a step was stopped; writer: Suspends
         self.fence: Callable[[], bool] = bool  # reports whether a switch would be inside the GC; set by the host
         self.seen = -1  # schedtick that the last tick saw; one more after a preemption
-        self.resumed_at = 0.0
-        self.cpu_mark = 0.0  # thread CPU time up to which G.cpu_time is charged
+        self.resumed_at, self.cpu_mark = 0.0, 0.0  # the latter: thread CPU time up to which G.cpu_time is charged
         self.unmetered: G | None = None  # its accounts are younger than its step; writers: open_account, settle
         self.clocked = False  # no tick here: checkpoints read the clock
         self.clock_tick, self.clock_start = -1, 0.0

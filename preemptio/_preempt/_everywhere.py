@@ -64,7 +64,7 @@ class Everywhere(OwnTracer):
     def start(self) -> None:
         """Install the trace function, unless somebody else traces."""
         self._on = True
-        if sys.version_info < (3, 12):
+        if not hasattr(sys, "monitoring"):  # of 3.12+, where tracing rests on it
             self._p.batch_began = self._again
         self.resume()
 
