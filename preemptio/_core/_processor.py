@@ -112,9 +112,7 @@ class Processor:
         self.now = 0.0  # monotonic time of the last turn
         self.armed = False  # the tick source runs; writers: the tick and the host that arms it
         self.check_at = 0.0  # value of `now` at which the host has the tick source checked; writer: the ticker
-        self.active = (
-            False  # steps run or are about to; set before `armed` is read, lest an idle tick disarm in between
-        )
+        self.active = False  # steps run or are about to; set before `armed` is read: an idle tick may disarm
         # Switching. Written in the hub, except carrier = None by _stand.
         self.hub: greenlet = None  # the greenlet in which the base loop runs; set when it starts to run
         self.carrier: Carrier | None = None
