@@ -44,5 +44,13 @@ async def parked(*tasks):
             await asyncio.sleep(0)
 
 
+async def a_hog_is_preempted():
+    flag = Flag()
+    hog = preemptio.go(spin, flag)
+    await parked(hog)
+    flag.stop = True
+    assert await hog
+
+
 def preempted(task):
     return sum(task.g.preemptions.values())

@@ -6,31 +6,21 @@ Exit: 0
 import os
 import warnings
 
-from _common import Flag, parked, run, spin
-
-import preemptio
+from _common import a_hog_is_preempted, run
 
 warnings.simplefilter("ignore", DeprecationWarning)
 
 
-async def preempts():
-    flag = Flag()
-    hog = preemptio.go(spin, flag)
-    await parked(hog)
-    flag.stop = True
-    assert await hog
-
-
-run(preempts())
+run(a_hog_is_preempted())
 pid = os.fork()
 if pid == 0:
     code = 1
     try:
-        run(preempts())
+        run(a_hog_is_preempted())
         code = 0
     finally:
         os._exit(code)
-run(preempts())
+run(a_hog_is_preempted())
 _, status = os.waitpid(pid, 0)
 assert os.waitstatus_to_exitcode(status) == 0, status
 print("OK")

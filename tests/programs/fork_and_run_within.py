@@ -7,7 +7,7 @@ import asyncio
 import os
 import warnings
 
-from _common import Flag, parked, run, spin
+from _common import Flag, a_hog_is_preempted, parked, run, spin
 
 import preemptio
 
@@ -15,11 +15,7 @@ warnings.simplefilter("ignore", DeprecationWarning)
 
 
 async def preempts():
-    flag = Flag()
-    hog = preemptio.go(spin, flag)
-    await parked(hog)
-    flag.stop = True
-    assert await hog
+    await a_hog_is_preempted()
     return asyncio.get_running_loop()._ticker.source
 
 

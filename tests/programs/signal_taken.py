@@ -7,9 +7,7 @@ import asyncio
 import os
 import signal
 
-from _common import Flag, parked, run, spin
-
-import preemptio
+from _common import a_hog_is_preempted, run
 
 calls = []
 
@@ -18,23 +16,15 @@ def owner(*_):
     calls.append(1)
 
 
-async def hog_is_preempted():
-    flag = Flag()
-    hog = preemptio.go(spin, flag)
-    await parked(hog)
-    flag.stop = True
-    assert await hog
-
-
 async def main():
     source = asyncio.get_running_loop()._ticker._source
-    await hog_is_preempted()
+    await a_hog_is_preempted()
     signal.signal(source.signum, owner)
     while asyncio.get_running_loop()._ticker._source is source:
         await asyncio.sleep(0.001)
     calls.clear()  # a tick or two were under way
     os.kill(os.getpid(), source.signum)
-    await hog_is_preempted()
+    await a_hog_is_preempted()
     assert signal.getsignal(source.signum) is owner
     return source.signum
 
