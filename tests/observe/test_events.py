@@ -353,9 +353,10 @@ def test_a_leak_is_told_of_once(said):
 async def test_a_suspension_that_comes_too_late(said, monkeypatch):
     """Is told of, with what refused it last."""
     monkeypatch.setattr(_log, "_too_late", Repeats())
-    told = threading.Event()
+    begun, told = threading.Event(), threading.Event()
 
     def ask(g):
+        begun.wait()  # before, it would be held at once
         try:
             preemptio.suspend_g_threadsafe(g, 0.05)
         except TimeoutError:
@@ -365,6 +366,7 @@ async def test_a_suspension_that_comes_too_late(said, monkeypatch):
 
     async def stubborn():
         with preemptio.nopreempt("stubborn"):
+            begun.set()
             while not told.is_set():
                 pass
 
